@@ -1,0 +1,1 @@
+"""People data out of Gusto and put to work."""
