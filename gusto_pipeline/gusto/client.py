@@ -165,21 +165,17 @@ class GustoClient:
         not add up. Until then bodies wait in an unnamed temporary file, so memory holds only those in flight.
         """
         for _ in range(2):
-            first = self.get(path, {**(params or {}), "page": 1, "per": per})
-            if first.pages and 1 < first.pages <= (first.total or first.pages):
-                with tempfile.TemporaryFile(dir=self._state_folder) as file:
-                    spool = _Spool(file)
-                    others = self._others(path, params, per, first.pages, spool)
-                    problem = _disagreement([first, *others])
-                    if not problem:
-                        yield first
-                        yield from map(spool.filled, others)
-            else:
-                problem = _disagreement([first])
+            with tempfile.TemporaryFile(dir=self._state_folder) as file:
+                spool = _Spool(file)
+                first = self.get(path, {**(params or {}), "page": 1, "per": per})
+                answers = [first]
+                if first.pages and 1 < first.pages <= (first.total or first.pages):
+                    answers += self._others(path, params, per, first.pages, spool)
+                problem = _disagreement(answers)
                 if not problem:
                     yield first
-            if not problem:
-                return
+                    yield from map(spool.filled, answers[1:])
+                    return
         raise MalformedAnswerError(
             f"the pages of {path} do not add up, read twice: {problem}. Try again later; if it stays, report it to "
             f"Gusto (request {first.request_id})",
@@ -299,6 +295,8 @@ class _Spool:
 def _disagreement(answers: list[Answer]) -> str | None:
     """Why these are not all the pages of one list, in order; None when they are."""
     first = answers[0]
+    if len(answers) != (first.pages or 1):
+        return f"{first.total} rows cannot fill {first.pages} pages"
     for number, answer in enumerate(answers, start=1):
         if answer.page != number:
             return f"page {answer.page} came when page {number} was asked for"
