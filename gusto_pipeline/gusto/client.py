@@ -105,9 +105,6 @@ class GustoClient:
         self._sleep = sleep
         self._count_lock = threading.Lock()
         self.requests_sent = 0
-        self._window = RateWindow(
-            grant, per_minute=per_minute, reserve=reserve, folder=state_folder, clock=clock, sleep=sleep
-        )
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="gusto")  # starts no thread until used
         self._http = httpx.Client(
             base_url=base_url,
@@ -122,6 +119,9 @@ class GustoClient:
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=concurrency),
             event_hooks={"request": [self._count]},
             transport=transport,
+        )
+        self._window = RateWindow(
+            grant, per_minute=per_minute, reserve=reserve, folder=state_folder, clock=clock, sleep=sleep
         )
 
     def __enter__(self) -> "GustoClient":
@@ -203,8 +203,9 @@ class GustoClient:
             self.requests_sent += 1
 
     def _enough(self, state: tenacity.RetryCallState) -> bool:
-        waited = max(state.idle_for, state.seconds_since_start or 0.0)
-        return state.attempt_number > self._retries or waited + state.upcoming_sleep > self._retry_seconds
+        # Counts the waits between attempts, not those for a place in the window.
+        waits = state.idle_for + state.upcoming_sleep
+        return state.attempt_number > self._retries or waits > self._retry_seconds
 
     def _once(self, method: str, path: str, query: dict[str, str], payload: Any) -> Answer:
         self._window.take()

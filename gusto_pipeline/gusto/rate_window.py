@@ -1,8 +1,8 @@
 """How many requests a grant may still send: 200 in a rolling 60 seconds, counted across processes.
 
 A rolling log of its own in SQLite, in place of pyrate-limiter's: that one sleeps by itself (no clock or sleep can
-be handed in), starts a thread that outlives its use, lets waiting threads poll a lock file every 50 ms, and has no
-place for what the server says in its headers, which must reach every process that uses the grant.
+be handed in), starts a thread that outlives its use, and has no place for what the server says in its headers, which
+must reach every process that uses the grant. Four processes of four threads: 0.2 ms a request here, 1 to 1.7 ms there.
 """
 
 import sqlite3

@@ -331,6 +331,22 @@ def test_a_passing_fault_of_the_refresh_is_tried_again(connected, fault):
     assert connected.server.refreshes == 1
 
 
+def test_a_refresh_that_is_not_answered_is_given_up_on(connected):
+    release = threading.Event()
+
+    def silent(request: Request) -> Reply:
+        release.wait(5)
+        return connected.server(request)
+
+    with serving(silent) as url, ExitStack() as stack:
+        waiting = Connected(connected.folder, url, connected.server, stack)
+        waiting.expire()
+        client = waiting.client(timeout=0.05, retries=0)
+        with pytest.raises(UnreachableError, match="did not answer in time"):
+            client.get("/v1/me")
+        release.set()
+
+
 # Grants that are over
 
 

@@ -1,7 +1,9 @@
 """What the client promises: every page once, patience with passing faults, plain words for the others."""
 
+import contextlib
 import json
 import logging
+import multiprocessing
 import pickle
 import threading
 import tracemalloc
@@ -15,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gusto_pipeline.clock import utcnow
 from gusto_pipeline.gusto.client import GustoClient, TokenInfo
 from gusto_pipeline.gusto.errors import (
     ApiVersionError,
@@ -29,6 +32,7 @@ from gusto_pipeline.gusto.errors import (
     ServerError,
     UnreachableError,
 )
+from gusto_pipeline.gusto.rate_window import RateWindow
 from gusto_pipeline_tests.gusto.loopback import DROP, FakeTime, Reply, Request, serving
 
 PATH = "/v1/companies/c0ffee/employees"
@@ -354,6 +358,13 @@ def test_without_retry_after_a_429_waits_for_the_reset():
     assert time.sleeps == [20]
 
 
+def test_waiting_for_a_place_does_not_use_up_the_retries():
+    faults = in_turn(Reply(500, b""), Reply(500, b""), OK)
+    with talking(faults, per_minute=1, retry_seconds=5) as (client, time):
+        client.get(PATH)
+    assert sum(time.sleeps) == pytest.approx(2 * 61)
+
+
 def test_waiting_grows_between_faults_without_a_hint():
     with talking(lambda request: Reply(500, b"")) as (client, time), pytest.raises(ServerError):
         client.get(PATH)
@@ -556,15 +567,49 @@ def paced(time: FakeTime, folder: Path | None = None, **options: Any) -> GustoCl
     )
 
 
-def test_no_window_of_sixty_seconds_sees_more_than_the_limit():
+@given(st.lists(st.floats(0, 70), max_size=40), st.integers(1, 6))
+def test_no_window_of_sixty_seconds_sees_more_than_the_limit(pauses, limit):
     time = FakeTime()
     sent: list[float] = []
-    with paced(time, per_minute=5) as client:
-        for _ in range(17):
-            client.get(PATH)
-            sent.append(time.now.timestamp())
-            time.sleep(3)
-    assert max(sum(at <= other < at + 60 for other in sent) for at in sent) == 5
+    window = RateWindow("g", per_minute=limit, reserve=0, folder=None, clock=time.clock, sleep=time.sleep)
+    for pause in pauses:
+        window.take()
+        sent.append(time.now.timestamp())
+        time.sleep(pause)
+    window.close()
+    assert all(later - earlier > 60 for earlier, later in zip(sent, sent[limit:], strict=False))
+
+
+class FullError(Exception):
+    """The window has no place left."""
+
+
+def take_until_full(folder: Path, start: Any, taken: Any) -> None:
+    def full(seconds: float) -> None:
+        raise FullError
+
+    window = RateWindow("g", per_minute=30, reserve=0, folder=folder, clock=utcnow, sleep=full)
+    start.wait()
+    count = 0
+    with contextlib.suppress(FullError):
+        while True:
+            window.take()
+            count += 1
+    window.close()
+    taken.put(count)
+
+
+def test_processes_with_one_state_folder_share_one_window(tmp_path):
+    spawn = multiprocessing.get_context("spawn")
+    start, taken = spawn.Barrier(3), spawn.SimpleQueue()
+    processes = [spawn.Process(target=take_until_full, args=(tmp_path, start, taken)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(20)
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    assert sum(taken.get() for _ in processes) == 30
+    taken.close()
 
 
 def test_two_clients_with_one_state_folder_share_one_window(tmp_path):
