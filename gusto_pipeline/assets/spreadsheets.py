@@ -1,0 +1,84 @@
+"""Group `spreadsheets`: what people open. One asset per category, and the analysts' database."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from gusto_pipeline.assets.companies import OWNERS, companies, each_company, finish
+from gusto_pipeline.assets.staging import table_key
+from gusto_pipeline.gusto.catalog import CATEGORIES, COMPANY_CATEGORIES, Category
+from gusto_pipeline.resources.pipeline import PipelineResource
+from gusto_pipeline.spreadsheets.workbook import write_category
+from gusto_pipeline.spreadsheets.writers import Written
+from gusto_pipeline.warehouse.flatten import rows
+from gusto_pipeline.warehouse.publish import publish
+
+
+def spreadsheet_asset(category: Category) -> dg.AssetsDefinition:
+    """The asset that writes a category's workbook and files for a company."""
+    tables = [table_rows for source in category.sources for table_rows in rows(source.table)]
+
+    @dg.asset(
+        key=["spreadsheets", category.name],
+        partitions_def=companies,
+        deps=[table_key(table_rows.table.name) for table_rows in tables],
+        group_name="spreadsheets",
+        kinds={"excel", "csv"},
+        owners=OWNERS,
+        description=f"{category.title} as spreadsheets. {category.comment}",
+    )
+    def spreadsheet(context: dg.AssetExecutionContext, pipeline: PipelineResource) -> Iterator[Any]:
+        settings = pipeline.settings()
+
+        def one(slug: str) -> list[Written]:
+            return write_category(
+                pipeline.warehouse(),
+                category.name,
+                tables,
+                pipeline.company(slug).uuid,
+                settings.spreadsheets_folder / slug,
+                formats=settings.spreadsheets.formats,
+                timezone=settings.spreadsheets.timezone,
+            )
+
+        written, problems = each_company(context, one)
+        metadata = {context.asset_key: {slug: _metadata(files) for slug, files in written.items()}}
+        yield from finish(context, metadata, problems)
+
+    return spreadsheet
+
+
+def _metadata(files: list[Written]) -> dict[str, Any]:
+    first = files[0]
+    metadata: dict[str, Any] = {
+        "path": dg.MetadataValue.path(str(first.path)),
+        "dagster/row_count": next(iter(first.sheets.values()), 0),
+        "sheets": len(first.sheets),
+        "files": len(files),
+        "bytes": sum(file.bytes for file in files),
+        "sha256": first.sha256,
+        "unchanged": all(file.unchanged for file in files),
+    }
+    if warnings := [warning for file in files for warning in file.warnings]:
+        metadata["warnings"] = "; ".join(warnings)
+    return metadata
+
+
+spreadsheet_assets = {name: spreadsheet_asset(category) for name, category in CATEGORIES.items()}
+
+
+@dg.asset(
+    key="analytics",
+    partitions_def=companies,
+    deps=[table_key(table.name) for name in COMPANY_CATEGORIES for table in CATEGORIES[name].tables()],
+    group_name="spreadsheets",
+    kinds={"duckdb"},
+    owners=OWNERS,
+    description="The analysts' DuckDB file: staging and flat tables of every company without secret columns. It is "
+    "replaced whole after a sync, so it is never locked by the pipeline and never half-written.",
+)
+def analytics(context: dg.AssetExecutionContext, pipeline: PipelineResource) -> dg.MaterializeResult:
+    settings = pipeline.settings()
+    size = publish(pipeline.warehouse(), settings.analytics)
+    return dg.MaterializeResult(metadata={"path": dg.MetadataValue.path(str(settings.analytics)), "bytes": size})

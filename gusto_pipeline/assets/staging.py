@@ -1,0 +1,157 @@
+"""Group `staging`: Gusto's categories as typed DuckDB tables, one step per category, one asset per table."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from gusto_pipeline.assets.companies import OWNERS, companies, each_company, finish
+from gusto_pipeline.gusto.catalog import CATEGORIES, Category
+from gusto_pipeline.resources.pipeline import GustoResource, PipelineResource
+from gusto_pipeline.sync import Synced, sync_category
+from gusto_pipeline.warehouse.flatten import Rows, rows
+from gusto_pipeline.warehouse.load import Check, LoadRefusedError
+
+GUSTO = dg.AssetKey("gusto")
+
+gusto = dg.AssetSpec(
+    GUSTO,
+    group_name="gusto",
+    kinds={"gusto"},
+    owners=OWNERS,
+    description="Gusto itself: payroll and HR, read over its API. Not made here.",
+)
+
+
+class SyncConfig(dg.Config):
+    """What may be said when launching a sync by hand."""
+
+    accept_shrink: bool = Field(
+        default=False, description="Let a table lose more than half of its rows, once, because that is right"
+    )
+
+
+def table_key(name: str) -> dg.AssetKey:
+    return dg.AssetKey(["staging", name])
+
+
+def staging_asset(category: Category) -> dg.AssetsDefinition:
+    """The step that syncs `category`: an asset per table, with blocking checks on each."""
+    tables = [table_rows for source in category.sources for table_rows in rows(source.table)]
+    deps = [table_key("employees")] if category.per_employee else [GUSTO]
+
+    @dg.multi_asset(
+        name=f"sync_{category.name}",
+        description=category.comment,
+        partitions_def=companies,
+        specs=[_spec(table_rows, deps) for table_rows in tables],
+        check_specs=[spec for table_rows in tables for spec in _check_specs(category, table_rows)],
+    )
+    def sync(
+        context: dg.AssetExecutionContext, config: SyncConfig, gusto: GustoResource, pipeline: PipelineResource
+    ) -> Iterator[Any]:
+        def one(slug: str) -> Synced:
+            company = pipeline.company(slug)
+            with gusto.client(company) as client:
+                return sync_category(
+                    category,
+                    company,
+                    client,
+                    pipeline.settings(),
+                    run_id=context.run.run_id,
+                    accept_shrink=config.accept_shrink,
+                )
+
+        synced, problems = each_company(context, one)
+        checked = [(slug, check) for slug, done in synced.items() for check in done.checks]
+        for slug, problem in problems.items():
+            if isinstance(problem, LoadRefusedError):
+                checked += [(slug, check) for check in problem.checks]
+        yield from _check_results(checked)
+        metadata = {
+            table_key(table_rows.table.name): {
+                slug: _metadata(done, table_rows.table.name) for slug, done in synced.items()
+            }
+            for table_rows in tables
+        }
+        yield from finish(context, metadata, problems)
+
+    return sync
+
+
+def _spec(table_rows: Rows, deps: list[dg.AssetKey]) -> dg.AssetSpec:
+    table = table_rows.table
+    schema = dg.TableSchema(
+        columns=[
+            dg.TableColumn(c.name, c.type, description=c.comment, tags={"sensitivity": c.sensitivity})
+            for c in table_rows.columns
+        ]
+    )
+    return dg.AssetSpec(
+        table_key(table.name),
+        deps=deps,
+        group_name="staging",
+        kinds={"gusto", "duckdb"},
+        owners=OWNERS,
+        description=table.comment,
+        metadata={"dagster/column_schema": schema, "dagster/table_name": f"warehouse.staging.{table.name}"},
+    )
+
+
+_CHECKS = {
+    "key_not_null": "Every row has its key.",
+    "key_unique": "No key occurs twice.",
+    "no_orphans": "Every row belongs to a record that is there.",
+    "not_collapsed": "Not less than half of the rows of the last good sync (from 20 rows on).",
+    "matches_api_total": "As many rows as Gusto's own count says.",
+}
+
+
+def _check_specs(category: Category, table_rows: Rows) -> Iterator[dg.AssetCheckSpec]:
+    names = {"not_collapsed"}
+    if table_rows.key:
+        names |= {"key_not_null", "key_unique"}
+    if table_rows.parent and table_rows.links and "uuid" in table_rows.parent.table.key:
+        names.add("no_orphans")
+    if any(next(rows(source.table)).table.name == table_rows.table.name for source in category.sources):
+        names.add("matches_api_total")
+    for name in sorted(names):
+        key = table_key(table_rows.table.name)
+        yield dg.AssetCheckSpec(name, asset=key, blocking=True, description=_CHECKS[name])
+
+
+def _check_results(checked: list[tuple[str, Check]]) -> Iterator[dg.AssetCheckResult]:
+    """One result per check for all companies of the run; it fails if it fails for one of them."""
+    by_check: dict[tuple[str, str], dict[str, Check]] = {}
+    for slug, check in checked:
+        by_check.setdefault((check.table, check.name), {})[slug] = check
+    for (table, name), results in by_check.items():
+        bad = {slug: check.problem for slug, check in results.items() if not check.passed}
+        yield dg.AssetCheckResult(
+            asset_key=table_key(table),
+            check_name=name,
+            passed=not bad,
+            severity=dg.AssetCheckSeverity.ERROR,
+            description="; ".join(f"{slug}: {problem}" for slug, problem in bad.items()) or None,
+            metadata={"companies": len(results)},
+        )
+
+
+def _metadata(done: Synced, table: str) -> dict[str, Any]:
+    metadata: dict[str, Any] = {
+        "dagster/row_count": done.rows[table],
+        "requests": done.requests,
+        "seconds": round(done.seconds, 3),
+        "synced_at": dg.MetadataValue.timestamp(done.finished_at),
+        "api_version": done.api_version,
+        "source": done.origin,
+    }
+    if fields := [field for fields in done.drift.values() for field in fields]:
+        metadata["undeclared_fields"] = ", ".join(fields)
+    if done.notes:
+        metadata["notes"] = "; ".join(done.notes)
+    return metadata
+
+
+staging_assets = {name: staging_asset(category) for name, category in CATEGORIES.items()}

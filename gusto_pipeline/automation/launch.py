@@ -1,0 +1,91 @@
+"""Running the pipeline from a terminal: the Dagster instance in the home folder, runs with progress, the UI."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import dagster as dg
+
+from gusto_pipeline.config import Settings
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run went: its id, the assets it made with their metadata, and what failed, in words."""
+
+    run_id: str
+    success: bool
+    made: dict[str, dict[str, Any]]
+    problems: tuple[str, ...]
+
+
+def dagster_home(settings: Settings) -> Path:
+    """DAGSTER_HOME inside the home folder, private, with the project's dagster.yaml."""
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    settings.dagster.mkdir(exist_ok=True, mode=0o700)
+    config = settings.dagster / "dagster.yaml"
+    if not config.exists():
+        shutil.copyfile(str(files("gusto_pipeline") / "dagster.yaml"), config)
+    return settings.dagster
+
+
+@contextmanager
+def instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
+    """The Dagster instance that the UI shows too."""
+    os.environ["DAGSTER_HOME"] = str(dagster_home(settings))
+    with dg.DagsterInstance.get() as found:
+        yield found
+
+
+def run_job(
+    dagster: dg.DagsterInstance,
+    job: dg.JobDefinition,
+    company: str,
+    *,
+    run_config: dict[str, Any] | None = None,
+    on_step: Callable[[str], object] = lambda step: None,
+) -> Outcome:
+    """Run `job` for one company in this process; `on_step` is told each step as it ends."""
+    run_id = str(uuid4())
+
+    def listen(event: dg.EventLogEntry) -> None:
+        if event.dagster_event and event.dagster_event.event_type_value in ("STEP_SUCCESS", "STEP_FAILURE"):
+            on_step(event.step_key or "")
+
+    dagster.add_dynamic_partitions("companies", [company])
+    dagster.add_event_listener(run_id, listen)
+    result = job.execute_in_process(
+        instance=dagster, partition_key=company, raise_on_error=False, run_id=run_id, run_config=run_config
+    )
+    made = {}
+    for event in result.get_asset_materialization_events():
+        materialization = event.step_materialization_data.materialization
+        values = {name: value.value for name, value in materialization.metadata.items()}
+        made[materialization.asset_key.to_user_string()] = values
+    return Outcome(run_id, result.success, made, tuple(_cause(event) for event in result.get_step_failure_events()))
+
+
+def _cause(event: dg.DagsterEvent) -> str:
+    failure = event.step_failure_data
+    if failure.user_failure_data and failure.user_failure_data.description:
+        return failure.user_failure_data.description
+    return failure.error.cause.message if failure.error and failure.error.cause else str(event.message)
+
+
+def serve_ui(settings: Settings, port: int) -> int:
+    """Dagster's UI and daemon on 127.0.0.1, until interrupted; gives the exit code."""
+    environment = {**os.environ, "DAGSTER_HOME": str(dagster_home(settings)), "GUSTO_PIPELINE_HOME": str(settings.home)}
+    command = [sys.executable, "-m", "dagster", "dev", "-m", "gusto_pipeline.definitions"]
+    process = subprocess.Popen([*command, "-h", "127.0.0.1", "-p", str(port)], env=environment)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        return process.wait()

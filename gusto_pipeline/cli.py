@@ -1,0 +1,322 @@
+"""The command line: parse, call, show. Exit code 0 when all went well, 1 with one readable line when not."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from gusto_pipeline.config import ConfigError, Settings, load_settings
+from gusto_pipeline.connections.store import ConnectionStoreError
+from gusto_pipeline.gusto.auth import OAuthApp, browser_login, login_without_browser
+from gusto_pipeline.gusto.catalog import CATEGORIES
+from gusto_pipeline.gusto.errors import GustoError
+from gusto_pipeline.sync import UnknownCompanyError, connect_company, connected_companies, find_company, open_store
+from gusto_pipeline.warehouse.warehouse import WarehouseError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="People data out of Gusto and put to work.")
+config_app = typer.Typer(no_args_is_help=True, help="Check pipeline.yaml.")
+app.add_typer(config_app, name="config")
+console = Console()
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+CompanyOption = Annotated[
+    str | None, typer.Option("--company", help="Name, short name or uuid; without it, every connected company.")
+]
+
+SANDBOX_PORT = 8455
+
+STARTER = """\
+# What gusto_pipeline syncs and where to. Secrets never go here: set GUSTO_CLIENT_ID and GUSTO_CLIENT_SECRET.
+# Check it with: gusto-pipeline config check
+
+gusto:
+  base_url: https://api.gusto.com      # demo: https://api.gusto-demo.com
+  companies: []                        # names as in Gusto; empty: every connected company
+
+sync:
+  hour: 5                              # of the daily sync, once its schedule is switched on in the UI
+  timezone: America/Los_Angeles
+  applicants_folder: applicants        # <company>.csv here stands in for applicants, which Gusto no longer offers
+
+spreadsheets:
+  # folder: /srv/spreadsheets          # default: .gusto_pipeline/spreadsheets
+  formats: [xlsx, csv]                 # xlsx, csv, parquet
+  timezone: UTC                        # of the times shown
+"""
+
+
+def main() -> None:
+    """Console script. Problems of the world outside end in one line on stderr and exit code 1, bugs in a traceback."""
+    try:
+        app()
+    except (ConfigError, ConnectionStoreError, GustoError, UnknownCompanyError, WarehouseError) as problem:
+        Console(stderr=True).print(f"[red]{problem}[/red]", highlight=False, soft_wrap=True)
+        sys.exit(1)
+
+
+@app.command()
+def init(path: Annotated[Path, typer.Argument()] = Path("pipeline.yaml")) -> None:
+    """Write a commented pipeline.yaml to start from."""
+    if path.exists():
+        raise ConfigError(f"{path} exists already; it was left as it is.")
+    path.write_text(STARTER, encoding="utf-8")
+    console.print(f"Wrote {path}. Next: gusto-pipeline connect")
+
+
+@config_app.command("check")
+def config_check() -> None:
+    """Read pipeline.yaml and say whether it is right."""
+    settings = load_settings()
+    console.print(f"pipeline.yaml is right. Home folder: {settings.home}")
+
+
+@config_app.command("schema")
+def config_schema() -> None:
+    """Print the JSON Schema of pipeline.yaml, for editors."""
+    typer.echo(json.dumps(Settings.model_json_schema(), indent=2))
+
+
+@app.command()
+def connect(
+    company: Annotated[str | None, typer.Option(help="Sign in without a browser as this sandbox company.")] = None,
+    no_browser: Annotated[bool, typer.Option(help="Only print the address to visit.")] = False,
+) -> None:
+    """Connect a Gusto company: sign in with a browser as its admin. Once per company."""
+    settings = load_settings()
+    oauth = _oauth(settings)
+    if company:
+        answer = login_without_browser(oauth, company)
+    else:
+        answer = browser_login(
+            oauth, open_browser=not no_browser, timeout=600, announce=lambda url: console.print(f"Visit {url}")
+        )
+    connected = connect_company(oauth, answer, open_store(settings), settings.connections)
+    console.print(f"Connected {connected.name} as [bold]{connected.slug}[/bold]. Next: gusto-pipeline sync")
+
+
+@app.command()
+def status(as_json: JsonOption = False) -> None:
+    """Connected companies, and the last sync of each category."""
+    settings = load_settings()
+    rows = []
+    for company in connected_companies(open_store(settings)):
+        for category, last in _last_syncs(settings, company.uuid).items():
+            rows.append({"company": company.slug, "category": category, **last})
+        if not any(row["company"] == company.slug for row in rows):
+            rows.append({"company": company.slug, "category": "", "status": "connected, not synced yet"})
+    _show(rows, ["company", "category", "status", "finished_at", "rows", "requests", "problem"], as_json)
+
+
+@app.command()
+def sync(
+    categories: Annotated[list[str] | None, typer.Argument(help="Categories; without any, everything.")] = None,
+    company: CompanyOption = None,
+    accept_shrink: Annotated[bool, typer.Option(help="Let tables lose more than half of their rows.")] = False,
+) -> None:
+    """Sync categories and write their spreadsheets, as a Dagster run per company."""
+    settings = load_settings()
+    for name in categories or ():
+        if name not in CATEGORIES:
+            raise ConfigError(f"There is no category {name!r}. Categories: {', '.join(CATEGORIES)}.")
+    store = open_store(settings)
+    wanted = [find_company(store, company)] if company else connected_companies(store)
+    if not wanted:
+        raise UnknownCompanyError("No company is connected yet. Connect one: gusto-pipeline connect")
+    _oauth(settings)
+    jobs = [f"sync_{name}_only" for name in categories] if categories else ["sync_everything"]
+    if not _materialize(settings, jobs, [c.slug for c in wanted], accept_shrink):
+        sys.exit(1)
+
+
+@app.command()
+def sandbox(
+    companies: int = 1,
+    employees: int = 40,
+    seed: int = 7,
+    port: int = SANDBOX_PORT,
+    applicants: Annotated[bool, typer.Option(help="Serve job applicants, as the undated API did.")] = False,
+    fault: Annotated[
+        list[str] | None, typer.Option(help="Such as 429:every=5 or missing-scope=employees:read.")
+    ] = None,
+) -> None:
+    """Serve a Gusto of your own on 127.0.0.1: same paths, limits and errors, people made up from a seed."""
+    from gusto_pipeline.sandbox.server import serve
+
+    serve(companies=companies, employees=employees, seed=seed, port=port, applicants=applicants, faults=fault or ())
+
+
+@app.command()
+def demo(
+    companies: int = 1,
+    employees: int = 60,
+    home: Annotated[Path, typer.Option(help="Where the demo keeps its files.")] = Path(".gusto_pipeline/demo"),
+) -> None:
+    """Start a sandbox Gusto, connect to it, sync everything, write the spreadsheets and say what came out."""
+    from gusto_pipeline.sandbox.server import running
+
+    started = time.monotonic()
+    with running(companies=companies, employees=employees, applicants=True) as gusto:
+        settings = _demo_settings(gusto, home)
+        slugs = []
+        for company in gusto.world.companies:
+            oauth = _oauth(settings)
+            answer = login_without_browser(oauth, company.uuid)
+            slugs.append(connect_company(oauth, answer, open_store(settings), settings.connections).slug)
+        console.print(f"A sandbox Gusto is up at {gusto.base_url} and connected by OAuth: {', '.join(slugs)}.")
+        good = _materialize(settings, ["sync_everything"], slugs, accept_shrink=False)
+    console.print(f"Done in {time.monotonic() - started:.1f} s.\n")
+    if not good:
+        sys.exit(1)
+    console.print(
+        f"Spreadsheets  {_short(settings.spreadsheets_folder / slugs[0])}/employees.xlsx and more beside it\n"
+        "Dagster's UI  make ui\n"
+        f"DuckDB        .venv/bin/python -c \"import duckdb; duckdb.connect('{_short(settings.analytics)}', "
+        "read_only=True).sql('SELECT first_name, last_name, job__title FROM flat.employees LIMIT 5').show()\"",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def ui(
+    port: int = 3000,
+    demo: Annotated[bool, typer.Option("--demo", help="Show the demo, with a sandbox Gusto behind it.")] = False,
+    home: Annotated[Path, typer.Option(help="The demo's home folder.")] = Path(".gusto_pipeline/demo"),
+) -> None:
+    """Open Dagster's UI and daemon on 127.0.0.1. There is no sign-in: never put it on another address unprotected."""
+    from gusto_pipeline.automation.launch import serve_ui
+
+    if not demo:
+        sys.exit(serve_ui(load_settings(), port))
+    from gusto_pipeline.sandbox.server import running
+
+    with running(companies=1, employees=60, applicants=True, port=SANDBOX_PORT) as gusto:
+        settings = _demo_settings(gusto, home)
+        for company in gusto.world.companies:
+            oauth = _oauth(settings)
+            connect_company(
+                oauth, login_without_browser(oauth, company.uuid), open_store(settings), settings.connections
+            )
+        console.print(f"Dagster's UI: http://127.0.0.1:{port} (stop with Ctrl-C)")
+        sys.exit(serve_ui(settings, port))
+
+
+def _demo_settings(gusto: Any, home: Path) -> Settings:
+    """Settings for the sandbox, through the environment, so that Dagster's processes find the same."""
+    os.environ.update(
+        GUSTO_BASE_URL=gusto.base_url,
+        GUSTO_CLIENT_ID=gusto.client_id,
+        GUSTO_CLIENT_SECRET=gusto.client_secret,
+        GUSTO_PIPELINE_HOME=str(home.absolute()),
+    )
+    os.environ.pop("GUSTO_PIPELINE_CONFIG", None)
+    return load_settings()
+
+
+def _oauth(settings: Settings) -> OAuthApp:
+    missing = [name for name in ("GUSTO_CLIENT_ID", "GUSTO_CLIENT_SECRET") if not os.environ.get(name)]
+    if missing:
+        raise ConfigError(
+            f"{' and '.join(missing)} not set. They are on the application's page in Gusto's developer portal; "
+            "put them into the environment or a .env file, never into pipeline.yaml."
+        )
+    return OAuthApp(
+        settings.gusto.base_url,
+        os.environ["GUSTO_CLIENT_ID"],
+        os.environ["GUSTO_CLIENT_SECRET"],
+        settings.gusto.redirect_uri,
+    )
+
+
+def _materialize(settings: Settings, jobs: list[str], companies: list[str], accept_shrink: bool) -> bool:
+    """Run jobs for companies one after the other with a progress bar, then show what came out."""
+    from gusto_pipeline.automation.launch import instance, run_job
+    from gusto_pipeline.definitions import defs
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    results = Table(box=None, pad_edge=False)
+    for heading in ("company", "category"):
+        results.add_column(heading)
+    for heading in ("rows", "requests", "seconds"):
+        results.add_column(heading, justify="right")
+    results.add_column("file", overflow="fold")
+    problems: list[str] = []
+    with instance(settings) as dagster, Progress(*columns, console=console) as progress:
+        for company in companies:
+            for name in jobs:
+                job = defs.resolve_job_def(name)
+                task = progress.add_task(company, total=len(job.graph.nodes))
+
+                def step(key: str, task: Any = task, company: str = company) -> None:
+                    progress.update(task, advance=1, description=f"{company}: {key}")
+
+                outcome = run_job(dagster, job, company, run_config=_run_config(job, accept_shrink), on_step=step)
+                progress.update(task, description=company)
+                problems += outcome.problems
+                for row in _result_rows(company, outcome.made):
+                    results.add_row(*row)
+    console.print(results)
+    for problem in problems:
+        Console(stderr=True).print(f"[red]{problem}[/red]", highlight=False, soft_wrap=True)
+    return not problems
+
+
+def _run_config(job: Any, accept_shrink: bool) -> dict[str, Any]:
+    if not accept_shrink:
+        return {}
+    syncs = [node.name for node in job.graph.nodes if node.name.startswith("sync_")]
+    return {"ops": {name: {"config": {"accept_shrink": True}} for name in syncs}}
+
+
+def _result_rows(company: str, made: dict[str, dict[str, Any]]) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    for name, category in CATEGORIES.items():
+        tables = [made.get(f"staging/{table.name}") for table in category.tables()]
+        if tables and tables[0]:
+            written = made.get(f"spreadsheets/{name}", {})
+            file = _short(Path(written["path"])) if written else "not written"
+            count = sum(table["dagster/row_count"] for table in tables if table)
+            same = " (unchanged)" if written.get("unchanged") else ""
+            first = tables[0]
+            rows.append((company, name, str(count), str(first["requests"]), f"{first['seconds']:.2f}", file + same))
+    return rows
+
+
+def _last_syncs(settings: Settings, company_uuid: str) -> dict[str, dict[str, Any]]:
+    from gusto_pipeline.sync import open_warehouse
+
+    with open_warehouse(settings).read() as connection:
+        found = connection.execute(
+            "SELECT category, status, finished_at, rows, requests, problem FROM meta.syncs WHERE company_uuid = $1 "
+            "QUALIFY row_number() OVER (PARTITION BY category ORDER BY started_at DESC) = 1",
+            [company_uuid],
+        ).fetchall()
+    names = ("status", "finished_at", "rows", "requests", "problem")
+    by_category = {row[0]: dict(zip(names, row[1:], strict=True)) for row in found}
+    return {name: by_category[name] for name in CATEGORIES if name in by_category}
+
+
+def _show(rows: list[dict[str, Any]], columns: list[str], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(rows, default=str, indent=2))
+        return
+    table = Table(*columns, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*(str(row.get(column, "") or "") for column in columns))
+    console.print(table)
+
+
+def _short(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,48 @@
+"""Dagster resources: they hand out the plain objects the domain packages offer, and hold no logic.
+
+Secrets come as `EnvVar`, so Dagster's own records show the variable's name and never its value.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from gusto_pipeline.config import Settings, load_settings
+from gusto_pipeline.connections.store import ConnectionStore
+from gusto_pipeline.gusto.auth import GustoAuth, OAuthApp
+from gusto_pipeline.gusto.client import GustoClient
+from gusto_pipeline.sync import Company, find_company, open_store, open_warehouse
+from gusto_pipeline.warehouse.warehouse import Warehouse
+
+
+class PipelineResource(dg.ConfigurableResource):
+    """Settings, connected companies and the warehouse, as pipeline.yaml and the environment have them now."""
+
+    def settings(self) -> Settings:
+        return load_settings()
+
+    def warehouse(self) -> Warehouse:
+        return open_warehouse(self.settings())
+
+    def store(self) -> ConnectionStore:
+        return open_store(self.settings())
+
+    def company(self, slug: str) -> Company:
+        return find_company(self.store(), slug)
+
+
+class GustoResource(dg.ConfigurableResource):
+    """Clients for Gusto, one per company's grant."""
+
+    pipeline: dg.ResourceDependency[PipelineResource]
+    client_id: str
+    client_secret: str
+
+    @contextmanager
+    def client(self, company: Company) -> Iterator[GustoClient]:
+        settings, name = self.pipeline.settings(), f"gusto/{company.slug}"
+        app = OAuthApp(settings.gusto.base_url, self.client_id, self.client_secret, settings.gusto.redirect_uri)
+        auth = GustoAuth(app, self.pipeline.store(), name)
+        with GustoClient(app.base_url, auth, grant=name, state_folder=settings.connections) as client:
+            yield client

@@ -1,0 +1,46 @@
+"""The flat views: one row per record, as the spreadsheets show it.
+
+A table's view is all its columns but the secret ones, with lists joined by "; " and, where a row belongs to an
+employee, that person's name. Where a record's current job, pay, address or days have to be chosen, the view is written
+out in `sql/<table>.sql`, with the rule in its first comment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import files
+
+from gusto_pipeline.schema import JSON, LIST, SECRET
+from gusto_pipeline.warehouse.flatten import Rows, quote
+
+PERSON_NAME = "trim(concat_ws(' ', coalesce(nullif({0}.preferred_first_name, ''), {0}.first_name), {0}.last_name))"
+
+
+def views(tables: Sequence[Rows]) -> dict[str, str]:
+    """The SELECT of every flat view, by its table's name. `{columns}` in an SQL file is the table's own columns."""
+    return {rows.table.name: _view(rows) for rows in tables}
+
+
+def _view(rows: Rows) -> str:
+    name = rows.table.name
+    columns = ", ".join(_column(column.name, column.type) for column in rows.columns if column.sensitivity != SECRET)
+    written = files("gusto_pipeline.warehouse") / "sql" / f"{name}.sql"
+    if written.is_file():
+        return written.read_text().replace("{columns}", columns).rstrip().rstrip(";")
+    if "employee_uuid" in (column.name for column in rows.columns):
+        person = f"{PERSON_NAME.format('person')} AS employee_name"
+        columns = columns.replace('t."employee_uuid"', f't."employee_uuid", {person}', 1)
+        same = "(person.company_uuid, person.uuid) = (t.company_uuid, t.employee_uuid)"
+        join = f"LEFT JOIN staging.employees person ON {same}"
+    else:
+        join = ""
+    return f"SELECT {columns} FROM staging.{quote(name)} t {join}"
+
+
+def _column(name: str, type: str) -> str:
+    column = f"t.{quote(name)}"
+    if type == LIST:
+        return f"array_to_string({column}, '; ') AS {quote(name)}"
+    if type == JSON:
+        return f"CAST({column} AS VARCHAR) AS {quote(name)}"
+    return column

@@ -1,0 +1,164 @@
+"""SQL that turns landed JSON records into staging rows, generated from the declared tables (see `schema.py`).
+
+A source's answer files are read once into the temporary table `landed`, arrays left as JSON text; each child table
+then parses only its own array. Every value arrives as text and is cast to its declared type, so a number never passes
+through a float, and a value that does not fit is an error that can name field and record, not a sniffer's guess.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gusto_pipeline.schema import JSON, LIST, TEXT, WHOLE, Column, Table
+
+_LARGEST_RECORD = 4 * 1024 * 1024
+
+
+def quote(name: str) -> str:
+    """`name` as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """`text` as an SQL string."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one table. `sql` yields its links, `position`, its kind column and the record as the struct `r`."""
+
+    table: Table
+    parent: Rows | None
+    links: tuple[str, ...]
+    sql: str
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Columns that identify a row within a company."""
+        return (*self.links, *self.table.key)
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Every column of the staging table, in order: company, links, kind, position, then the declared ones."""
+        table = self.table
+        columns = [Column("company_uuid", TEXT, "The company the row belongs to")]
+        for link in self.links:
+            if link != "company_uuid":
+                columns.append(Column(link, TEXT, f"The {link.removesuffix('_uuid')} it belongs to"))
+        if table.kind_column:
+            columns.append(Column(table.kind_column, TEXT, "Which of Gusto's lists the row is from"))
+        if self.parent or "position" in table.key:
+            columns.append(Column("position", WHOLE, "Place in Gusto's list, from 1"))
+        return (*columns, *table.columns)
+
+    def select(self) -> str:
+        """SELECT giving `columns`; the company's uuid is the parameter `$company`."""
+        own = {column.path for column in self.table.columns}
+        given = [quote(column.name) for column in self.columns[1:] if column.path not in own]
+        expressions = ["$company", *given, *(value(column) for column in self.table.columns)]
+        named = ", ".join(f"{e} AS {quote(c.name)}" for e, c in zip(expressions, self.columns, strict=True))
+        return f"SELECT {named} FROM ({self.sql})"
+
+
+def text(path: str) -> str:
+    """The landed text at a record's `path`."""
+    return "r." + ".".join(quote(part) for part in path.split("."))
+
+
+def value(column: Column) -> str:
+    """The typed value at a column's path. Gusto sends "" for some empty numbers and dates; that is no value."""
+    landed = text(column.path)
+    if column.type in (TEXT, LIST, JSON):
+        return landed
+    return f"CAST(NULLIF({landed}, '') AS {column.type})"
+
+
+def rows(table: Table) -> Iterator[Rows]:
+    """The rows of a source's table and of all tables below it, parents first, from the table `landed`."""
+    links = "".join(f", {quote(link)}" for link in table.links)
+    yield from _below(Rows(table, None, table.links, f"SELECT l.rowid + 1 AS position{links}, l AS r FROM landed l"))
+
+
+def _below(here: Rows) -> Iterator[Rows]:
+    table = here.table
+    if table.columns:
+        yield here
+    links = {link: quote(link) for link in here.links}
+    if table.columns and table.key == ("uuid",):
+        links = {f"{table.singular}_uuid": "r.uuid"}
+    for child in table.children:
+        sql = " UNION ALL ".join(_unnest(here.sql, child, links, path) for path in child.at)
+        yield from _below(Rows(child, here, tuple(links), sql))
+
+
+def _unnest(parent: str, child: Table, links: dict[str, str], path: str) -> str:
+    """Rows of `child` from the array or map at `path` of its parent's record, with the parent's key as `links`."""
+    landed = text(path[:-2])
+    if path.endswith("{}"):
+        elements = f"map_entries(from_json({landed}, '\"MAP(VARCHAR, VARCHAR)\"'))"
+    else:
+        elements = f"from_json({landed}, {literal(json.dumps([_structure(record_shape(child))]))})"
+    outer = [quote(link) for link in links]
+    if child.kind_column:
+        outer.append(f"{literal(path[:-2].rsplit('.', 1)[-1])} AS {quote(child.kind_column)}")
+    inner = [f"{expression} AS {quote(link)}" for link, expression in links.items()]
+    return (
+        f"SELECT {', '.join([*outer, 'generate_subscripts(elements, 1) AS position', 'unnest(elements) AS r'])} "
+        f"FROM (SELECT {', '.join([*inner, f'{elements} AS elements'])} FROM ({parent}) "
+        f"WHERE {landed} NOT IN ('[]', '{{}}', 'null'))"
+    )
+
+
+def record_shape(table: Table) -> dict[str, Any]:
+    """Declared keys of a record as nested dicts; leaves are DuckDB types, arrays and maps of objects are JSON."""
+    shape: dict[str, Any] = {}
+    for column in table.columns:
+        _place(shape, column.path, {LIST: "VARCHAR[]", JSON: "JSON"}.get(column.type, "VARCHAR"))
+    for child in table.children:
+        for path in child.at:
+            _place(shape, path[:-2], "JSON")
+    return shape
+
+
+def _place(shape: dict[str, Any], path: str, leaf: str) -> None:
+    *parents, last = path.split(".")
+    for part in parents:
+        shape = shape.setdefault(part, {})
+    shape[last] = leaf
+
+
+def _structure(shape: Any) -> Any:
+    """A shape in the notation of DuckDB's from_json."""
+    if isinstance(shape, dict):
+        return {key: _structure(inner) for key, inner in shape.items()}
+    return ["VARCHAR"] if shape == "VARCHAR[]" else shape
+
+
+def _type(shape: Any) -> str:
+    """A shape in the notation of read_json's columns."""
+    if isinstance(shape, dict):
+        return "STRUCT(" + ", ".join(f"{quote(key)} {_type(inner)}" for key, inner in shape.items()) + ")"
+    return str(shape)
+
+
+def read_records(table: Table, files: Sequence[Path]) -> str:
+    """SELECT of a source's records from answer files (arrays, or one object each): a column per key, and `filename`."""
+    columns = ", ".join(f"{literal(key)}: {literal(_type(shape))}" for key, shape in record_shape(table).items())
+    return f"SELECT * FROM read_json({_paths(files)}, columns = {{{columns}}}, {_OPTIONS})"
+
+
+def read_objects(files: Sequence[Path]) -> str:
+    """SELECT of the same records whole, as the column `json`, and `filename`."""
+    return f"SELECT json, filename FROM read_json_objects({_paths(files)}, {_OPTIONS})"
+
+
+_OPTIONS = f"format = 'auto', filename = true, maximum_object_size = {_LARGEST_RECORD}"
+
+
+def _paths(files: Sequence[Path]) -> str:
+    return "[" + ", ".join(literal(str(file)) for file in files) + "]"

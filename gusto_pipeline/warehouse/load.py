@@ -1,0 +1,276 @@
+"""From landed answers to staging tables: stage, check, swap, in one transaction per category and company.
+
+A load fails whole. Its checks run on the new rows before they are committed; if one fails the transaction is rolled
+back, the last good rows stay, and `LoadRefusedError` carries the checks so that they can be shown.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from gusto_pipeline.schema import JSON, LIST, TEXT, Table
+from gusto_pipeline.warehouse.flatten import Rows, quote, read_objects, read_records, rows, text
+from gusto_pipeline.warehouse.warehouse import Warehouse
+
+# Above this the order of landed rows is given up for memory; only small answers have rows known by their position.
+_ORDERED_BYTES = 64 * 1024 * 1024
+_MEMORY = "400MB"
+_DRIFT_SAMPLE = 2000
+_SMALL = 20
+
+
+@dataclass(frozen=True)
+class LandedPage:
+    """One answer on disk. `links` are the values of the table's link columns (the employee it was asked for)."""
+
+    file: Path
+    path: str
+    request_id: str
+    received_at: datetime
+    links: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Landing:
+    """All answers of one source. `total` is the number of rows the API says there are, None where it does not say."""
+
+    table: Table
+    pages: tuple[LandedPage, ...]
+    total: int | None = None
+
+
+@dataclass(frozen=True)
+class Check:
+    """One statement about the new rows of a table, and whether it holds. `problem` names no personal data."""
+
+    name: str
+    table: str
+    passed: bool
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a load did: rows per staging table, the checks, undeclared fields per source (`jobs[].nickname`)."""
+
+    rows: dict[str, int]
+    checks: tuple[Check, ...]
+    drift: dict[str, list[str]]
+
+
+class LoadError(Exception):
+    """Answers could not be turned into rows; the message names source, field and record. Nothing was changed."""
+
+
+class LoadRefusedError(LoadError):
+    """The new rows failed their checks, so the last good ones stay. `checks` holds all of them."""
+
+    def __init__(self, checks: tuple[Check, ...]) -> None:
+        self.checks = checks
+        failed = [f"{check.table}: {check.problem}" for check in checks if not check.passed]
+        super().__init__(f"{'; '.join(failed)}. The last good rows are kept.")
+
+
+def load(
+    warehouse: Warehouse,
+    company_uuid: str,
+    landings: Sequence[Landing],
+    *,
+    seen_at: datetime,
+    accept_shrink: bool = False,
+) -> Load:
+    """Replace the company's rows of every table of `landings` by what was landed, all or nothing.
+
+    `accept_shrink` lets a table lose more than half of its rows, which otherwise refuses the load.
+    Raises LoadError, LoadRefusedError or WarehouseError; on each the tables are as they were.
+    """
+    counts: dict[str, int] = {}
+    checks: list[Check] = []
+    drift: dict[str, list[str]] = {}
+    with warehouse.write() as connection:
+        _settings(connection, landings)
+        for landing in landings:
+            before = {r.table.name: _count(connection, r.table.name, company_uuid) for r in rows(landing.table)}
+            _land(connection, company_uuid, landing)
+            for table_rows in rows(landing.table):
+                _swap(connection, table_rows, company_uuid)
+                name = table_rows.table.name
+                counts[name] = _count(connection, name, company_uuid)
+                checks += _checks(connection, table_rows, company_uuid)
+                checks.append(_not_collapsed(name, before[name], counts[name], accept_shrink))
+            checks.append(_total(connection, landing))
+            drift[landing.table.name] = _drift(connection, company_uuid, landing.table, seen_at)
+        if not all(check.passed for check in checks):
+            raise LoadRefusedError(tuple(checks))
+    return Load(counts, tuple(checks), {source: fields for source, fields in drift.items() if fields})
+
+
+def _settings(connection: duckdb.DuckDBPyConnection, landings: Sequence[Landing]) -> None:
+    size = sum(page.file.stat().st_size for landing in landings for page in landing.pages)
+    connection.execute(f"SET memory_limit = '{_MEMORY}'")
+    connection.execute(f"SET preserve_insertion_order = {'true' if size < _ORDERED_BYTES else 'false'}")
+
+
+def _count(connection: duckdb.DuckDBPyConnection, table: str, company_uuid: str) -> int:
+    sql = f"SELECT count(*) FROM staging.{quote(table)} WHERE company_uuid = $1"
+    return connection.execute(sql, [company_uuid]).fetchall()[0][0]
+
+
+def _land(connection: duckdb.DuckDBPyConnection, company_uuid: str, landing: Landing) -> None:
+    """Fill the source's raw table and the temporary table `landed` from the answer files."""
+    table, files = landing.table, [page.file for page in landing.pages]
+    links = [quote(link) for link in table.links]
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE pages (filename VARCHAR, path VARCHAR, request_id VARCHAR, "
+        f"received_at TIMESTAMPTZ{''.join(f', {link} VARCHAR' for link in links)})"
+    )
+    if landing.pages:
+        marks = ", ".join("?" * (4 + len(links)))
+        connection.executemany(
+            f"INSERT INTO pages VALUES ({marks})",
+            [[str(p.file), p.path, p.request_id, p.received_at, *p.links] for p in landing.pages],
+        )
+    raw = f"raw.{quote(table.name)}"
+    connection.execute(f"DELETE FROM {raw} WHERE company_uuid = $1", [company_uuid])
+    join = f", {', '.join(links)}" if links else ""
+    try:
+        if not files:
+            empty = read_records(table, [Path("/dev/null")])
+            nothing = f"SELECT *{join} FROM ({empty}) JOIN pages USING (filename)"
+            connection.execute(f"CREATE OR REPLACE TEMP TABLE landed AS {nothing}")
+            return
+        connection.execute(
+            f"INSERT INTO {raw} SELECT $1, request_id, received_at, path, json "
+            f"FROM ({read_objects(files)}) JOIN pages USING (filename)",
+            [company_uuid],
+        )
+        records = read_records(table, files)
+        source = f"SELECT * EXCLUDE (path, request_id, received_at) FROM ({records}) JOIN pages USING (filename)"
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE landed AS {source if links else records}")
+    except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.BinderException):
+        # DuckDB's own text quotes the offending record, which may hold personal data.
+        raise LoadError(
+            f"{table.name}: an answer of {landing.pages[0].path.split('?')[0]} has another shape than declared "
+            "(an object where a list belongs, or the reverse). Nothing was changed."
+        ) from None
+
+
+def _swap(connection: duckdb.DuckDBPyConnection, table_rows: Rows, company_uuid: str) -> None:
+    name = f"staging.{quote(table_rows.table.name)}"
+    connection.execute(f"DELETE FROM {name} WHERE company_uuid = $1", [company_uuid])
+    try:
+        connection.execute(f"INSERT INTO {name} BY NAME {table_rows.select()}", {"company": company_uuid})
+    except (duckdb.ConversionException, duckdb.InvalidInputException):
+        raise LoadError(_bad_value(connection, table_rows)) from None
+
+
+def _bad_value(connection: duckdb.DuckDBPyConnection, table_rows: Rows) -> str:
+    """Name the first field whose text does not fit its type, and its record; never the value."""
+    for column in table_rows.table.columns:
+        if column.type in (TEXT, LIST, JSON):
+            continue
+        landed = text(column.path)
+        identity = [quote(link) for link in table_rows.links] + (["r.uuid"] if "uuid" in table_rows.table.key else [])
+        found = connection.execute(
+            f"SELECT {', '.join([*identity, 'position'])} FROM ({table_rows.sql}) "
+            f"WHERE NULLIF({landed}, '') IS NOT NULL AND TRY_CAST({landed} AS {column.type}) IS NULL LIMIT 1"
+        ).fetchall()
+        if found:
+            return (
+                f"{table_rows.table.name}: field {column.path} of record {' / '.join(str(part) for part in found[0])} "
+                f"is not a {column.type}. Nothing was changed; the record is in Gusto under that id."
+            )
+    return f"{table_rows.table.name}: a value does not fit its declared type. Nothing was changed."
+
+
+def _checks(connection: duckdb.DuckDBPyConnection, table_rows: Rows, company_uuid: str) -> Iterator[Check]:
+    """Keys are there and unique; every child row has its parent."""
+    table = table_rows.table.name
+    new = f"(FROM staging.{quote(table)} WHERE company_uuid = $1)"
+    keys = [quote(key) for key in table_rows.key]
+    if keys:
+        missing, repeated = connection.execute(
+            f"SELECT count(*) FILTER ({' OR '.join(f'{key} IS NULL' for key in keys)}), "
+            f"count(*) - count(DISTINCT ({', '.join(keys)})) FROM {new}",
+            [company_uuid],
+        ).fetchall()[0]
+        names = " + ".join(table_rows.key)
+        yield Check("key_not_null", table, not missing, f"{missing} rows have no {names}")
+        yield Check("key_unique", table, not repeated, f"{repeated} rows repeat the key {names}")
+    if table_rows.parent and table_rows.links and "uuid" in table_rows.parent.table.key:
+        parent = quote(table_rows.parent.table.name)
+        orphans = connection.execute(
+            f"SELECT count(*) FROM {new} WHERE {quote(table_rows.links[0])} NOT IN "
+            f"(SELECT uuid FROM staging.{parent} WHERE company_uuid = $1 AND uuid IS NOT NULL)",
+            [company_uuid],
+        ).fetchall()[0][0]
+        yield Check("no_orphans", table, not orphans, f"{orphans} rows have no {table_rows.parent.table.singular}")
+
+
+def _not_collapsed(table: str, before: int, now: int, accept: bool) -> Check:
+    collapsed = before >= _SMALL and now < before / 2 and not accept
+    return Check(
+        "not_collapsed",
+        table,
+        not collapsed,
+        f"only {now} rows where the last good sync had {before}; if that is right, sync once with accept_shrink",
+    )
+
+
+def _total(connection: duckdb.DuckDBPyConnection, landing: Landing) -> Check:
+    landed = connection.execute("SELECT count(*) FROM landed").fetchall()[0][0]
+    return Check(
+        "matches_api_total",
+        landing.table.name if landing.table.columns else landing.table.children[0].name,
+        landing.total in (None, landed),
+        f"{landed} rows arrived where Gusto says there are {landing.total}",
+    )
+
+
+def _drift(connection: duckdb.DuckDBPyConnection, company_uuid: str, table: Table, seen_at: datetime) -> list[str]:
+    """Fields in the raw records that the catalog does not declare, kept in meta.drift with when they were first seen.
+
+    Big answers are sampled: reading the structure of every record would cost as much as the load itself.
+    """
+    found = connection.execute(
+        f"SELECT json_group_structure(record) FROM (SELECT record FROM raw.{quote(table.name)} WHERE company_uuid = $1 "
+        f"USING SAMPLE reservoir({_DRIFT_SAMPLE} ROWS) REPEATABLE (1))",
+        [company_uuid],
+    ).fetchall()[0][0]
+    fields = sorted(_undeclared(json.loads(found), table, "", {"company_uuid"})) if found else []
+    connection.execute(
+        "INSERT INTO meta.drift SELECT $1, $2, field, $3 FROM (SELECT unnest($4::VARCHAR[]) AS field) "
+        "ANTI JOIN (FROM meta.drift WHERE company_uuid = $1 AND source = $2) USING (field)",
+        [company_uuid, table.name, seen_at, fields],
+    )
+    return fields
+
+
+def _undeclared(found: Any, table: Table, prefix: str, known: set[str]) -> Iterator[str]:
+    """Paths of `found` (DuckDB's structure of the records) that neither a column nor a child table declares."""
+    known = known | {f"{table.singular}_uuid", *table.links}
+    paths = {column.path for column in table.columns}
+    children = {path: child for child in table.children for path in child.at}
+
+    def visit(structure: Any, path: str) -> Iterator[str]:
+        if path in paths or path in known or f"{path}{{}}" in children:
+            return
+        if f"{path}[]" in children:
+            inner = structure[0] if isinstance(structure, list) else structure
+            yield from _undeclared(inner, children[f"{path}[]"], f"{prefix}{path}[].", known)
+        elif isinstance(structure, dict) and structure:
+            for key, inner in structure.items():
+                yield from visit(inner, f"{path}.{key}")
+        elif structure != "NULL":
+            yield prefix + path
+
+    if isinstance(found, dict):
+        for key, inner in found.items():
+            yield from visit(inner, key)

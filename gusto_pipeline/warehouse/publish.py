@@ -1,0 +1,62 @@
+"""The analysts' copy: a DuckDB file beside the warehouse that the pipeline never locks and that is always whole.
+
+It is written under another name and moved into place, so whoever has the old one open keeps reading it undisturbed and
+the next opening sees the new one. Raw records and secret columns (government and bank numbers) stay behind.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import duckdb
+
+from gusto_pipeline.schema import JSON, SECRET
+from gusto_pipeline.warehouse.flatten import Rows, literal, quote
+from gusto_pipeline.warehouse.warehouse import Warehouse, WarehouseError
+
+
+def publish(warehouse: Warehouse, path: Path) -> int:
+    """Write `path` anew from the warehouse's last committed state; gives its size in bytes.
+
+    Raises WarehouseError when it cannot be written; the file that was there before is then untouched.
+    """
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with warehouse.read() as connection:
+            fresh.unlink(missing_ok=True)
+            connection.execute(f"ATTACH {literal(str(fresh))} AS published")
+            fresh.chmod(0o600)
+            connection.begin()
+            for statement in _statements(connection, list(warehouse.rows())):
+                connection.execute(statement)
+            connection.commit()
+            connection.execute("DETACH published")
+        size = fresh.stat().st_size
+        fresh.replace(path)
+        return size
+    except (duckdb.Error, OSError) as error:
+        raise WarehouseError(f"{path} cannot be written: {str(error).splitlines()[0]} The old one is kept.") from error
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def _statements(connection: duckdb.DuckDBPyConnection, tables: list[Rows]) -> list[str]:
+    """Tables first, then the flat views as tables: a view would name columns that are not published."""
+    source = connection.execute("SELECT current_database()").fetchall()[0][0]
+    statements = [f"CREATE SCHEMA published.{schema}" for schema in ("staging", "flat", "meta")]
+    for rows in tables:
+        table = quote(rows.table.name)
+        columns = [column for column in rows.columns if column.sensitivity != SECRET]
+        chosen = ", ".join(
+            f"CAST({quote(c.name)} AS VARCHAR) AS {quote(c.name)}" if c.type == JSON else quote(c.name) for c in columns
+        )
+        statements.append(f"CREATE TABLE published.staging.{table} AS SELECT {chosen} FROM {source}.staging.{table}")
+        statements.append(f"COMMENT ON TABLE published.staging.{table} IS {literal(rows.table.comment)}")
+        statements += [
+            f"COMMENT ON COLUMN published.staging.{table}.{quote(c.name)} IS {literal(c.comment)}" for c in columns
+        ]
+        statements.append(f"CREATE TABLE published.flat.{table} AS FROM {source}.flat.{table}")
+    for name in ("companies", "syncs"):
+        statements.append(f"CREATE TABLE published.meta.{name} AS FROM {source}.meta.{name}")
+    return statements

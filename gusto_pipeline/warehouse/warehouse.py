@@ -1,0 +1,147 @@
+"""The DuckDB file: one writer at a time, one transaction a write, nothing left open.
+
+DuckDB lets one process write. `Warehouse.write()` therefore takes a lock between processes, opens the file, runs one
+transaction and closes it, also on error; whatever is slow (requests to Gusto) happens before it, never inside.
+A process killed inside a write leaves the last committed state, which the next opening finds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+
+import duckdb
+from filelock import FileLock, Timeout
+
+from gusto_pipeline.schema import Table
+from gusto_pipeline.warehouse import flat
+from gusto_pipeline.warehouse.flatten import Rows, literal, quote, rows
+
+# raw: records as Gusto sent them, whole, one table per endpoint; staging: typed tables, one per kind of record;
+# flat: what the spreadsheets show; meta: companies, syncs, and fields Gusto sends that the catalog does not declare.
+SCHEMAS = ("raw", "staging", "flat", "meta")
+
+_META = """
+CREATE TABLE IF NOT EXISTS meta.catalog (fingerprint VARCHAR);
+CREATE TABLE IF NOT EXISTS meta.companies (company_uuid VARCHAR, company VARCHAR, name VARCHAR);
+CREATE TABLE IF NOT EXISTS meta.syncs (
+    company_uuid VARCHAR, category VARCHAR, status VARCHAR, started_at TIMESTAMPTZ, finished_at TIMESTAMPTZ,
+    requests BIGINT, rows BIGINT, origin VARCHAR, api_version VARCHAR, run_id VARCHAR, problem VARCHAR
+);
+CREATE TABLE IF NOT EXISTS meta.drift (company_uuid VARCHAR, source VARCHAR, field VARCHAR, first_seen TIMESTAMPTZ);
+COMMENT ON TABLE meta.companies IS 'Connected companies: uuid, short name used in files and partitions, legal name';
+COMMENT ON TABLE meta.syncs IS 'Every attempt to sync a category, with its outcome';
+COMMENT ON TABLE meta.drift IS 'Fields Gusto sends that the catalog does not declare; their values are in raw';
+"""
+
+
+class WarehouseError(Exception):
+    """The warehouse file cannot be used; the message says why and what to do."""
+
+
+class Warehouse:
+    """The warehouse at `path`, holding `tables` (the sources' root tables, children inside)."""
+
+    def __init__(self, path: Path, tables: Sequence[Table], *, lock_seconds: float = 600) -> None:
+        self.path = path
+        self.tables = tuple(tables)
+        self._lock = FileLock(f"{path}.lock", timeout=lock_seconds, thread_local=True)
+
+    def rows(self) -> Iterator[Rows]:
+        """Every staging table, parents first."""
+        for table in self.tables:
+            yield from rows(table)
+
+    @contextmanager
+    def write(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection inside one transaction: committed at the end of the block, rolled back on any error.
+
+        Raises WarehouseError if the file cannot be opened or written or stays locked.
+        """
+        with self._open(read_only=False) as connection:
+            connection.begin()
+            try:
+                self._prepare(connection)
+                yield connection
+                connection.commit()
+            except duckdb.IOException as error:
+                raise WarehouseError(f"{self.path}: {_first_line(error)} The last good state is kept.") from error
+
+    @contextmanager
+    def read(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A read-only connection. It takes the writers' lock too, since DuckDB refuses readers beside a writer."""
+        if not self.path.exists():
+            with self.write():
+                pass
+        with self._open(read_only=True) as connection:
+            yield connection
+
+    @contextmanager
+    def _open(self, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lock = self._lock.acquire()
+        except Timeout as error:
+            raise WarehouseError(f"{self.path} has been busy for too long: another sync is writing it.") from error
+        except OSError as error:
+            raise WarehouseError(f"{self.path.parent} cannot be written: {error.strerror}.") from error
+        with lock:
+            try:
+                connection = duckdb.connect(self.path, read_only=read_only)
+            except duckdb.Error as error:
+                raise WarehouseError(
+                    f"{self.path} cannot be opened: {_first_line(error)} If another program has it open, close it "
+                    "there; to look at the data meanwhile, use analytics.duckdb beside it."
+                ) from error
+            try:
+                self.path.chmod(0o600)
+                connection.execute("SET TimeZone = 'UTC'")
+                yield connection
+            finally:
+                connection.close()
+
+    def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Bring schemas, tables, comments and views in line with the catalog; cheap when they already are."""
+        statements = list(self._statements())
+        fingerprint = sha256("\n".join(statements).encode()).hexdigest()
+        known = connection.execute(
+            "SELECT count(*) FROM duckdb_tables() WHERE schema_name = 'meta' AND table_name = 'catalog'"
+        ).fetchall()[0][0]
+        if known and connection.execute("FROM meta.catalog").fetchall() == [(fingerprint,)]:
+            return
+        for statement in statements:
+            connection.execute(statement)
+        connection.execute("DELETE FROM meta.catalog")
+        connection.execute("INSERT INTO meta.catalog VALUES ($1)", [fingerprint])
+
+    def _statements(self) -> Iterator[str]:
+        for schema in SCHEMAS:
+            yield f"CREATE SCHEMA IF NOT EXISTS {schema}"
+        yield _META
+        for table in self.tables:
+            yield (
+                f"CREATE TABLE IF NOT EXISTS raw.{quote(table.name)} "
+                "(company_uuid VARCHAR, request_id VARCHAR, received_at TIMESTAMPTZ, path VARCHAR, record JSON)"
+            )
+        for table_rows in self.rows():
+            yield from _table_statements(table_rows)
+        for name, select in flat.views(list(self.rows())).items():
+            yield f"CREATE OR REPLACE VIEW flat.{quote(name)} AS {select}"
+
+
+def _table_statements(table_rows: Rows) -> Iterator[str]:
+    """DDL of one staging table. Columns a newer catalog adds are added to a table that exists."""
+    name = f"staging.{quote(table_rows.table.name)}"
+    columns = [(quote(column.name), column) for column in table_rows.columns]
+    yield f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(f'{quoted} {c.type}' for quoted, c in columns)})"
+    for quoted, column in columns:
+        yield f"ALTER TABLE {name} ADD COLUMN IF NOT EXISTS {quoted} {column.type}"
+    yield f"COMMENT ON TABLE {name} IS {literal(table_rows.table.comment)}"
+    for quoted, column in columns:
+        yield f"COMMENT ON COLUMN {name}.{quoted} IS {literal(column.comment)}"
+
+
+def _first_line(error: duckdb.Error) -> str:
+    return str(error).splitlines()[0]
