@@ -60,8 +60,8 @@ STYLES = f"""{XML}<styleSheet xmlns="{MAIN}"><numFmts count="2">\
 }</cellXfs>\
 <cellStyles count="1"><cellStyle name="Normal" xfId="0" builtinId="0"/></cellStyles></styleSheet>"""
 
-# What XML cannot hold is shown by its picture (U+2400 to U+241F). Carriage returns would be read as line feeds,
-# and text that looks like Excel's own escape would be decoded; both are escaped the way Excel does (ST_Xstring).
+# What XML cannot hold is shown by its picture (U+2400 to U+241F). A bare carriage return would be read as a line
+# feed, and text that looks like Excel's own escape (ST_Xstring, "_x000D_") would be decoded.
 CONTROLS = [n for n in range(32) if n not in (9, 10, 13)]
 PICTURES = str.maketrans({n: 0x2400 + n for n in CONTROLS} | {0xFFFE: 0xFFFD, 0xFFFF: 0xFFFD})
 ESCAPE_LIKE = "_(x[0-9A-Fa-f]{4})"
@@ -276,14 +276,14 @@ def _fitting(text: str) -> str:
 
 def _escaped(text: str) -> str:
     xml = f"replace(replace(replace({text}, '&', '&amp;'), '<', '&lt;'), '>', '&gt;')"
-    xml = f"replace(regexp_replace({xml}, '{ESCAPE_LIKE}', '_x005F_\\1', 'g'), chr(13), '_x000D_')"
+    xml = f"replace(regexp_replace({xml}, '{ESCAPE_LIKE}', '_x005F_\\1', 'g'), chr(13), '&#13;')"
     xml = f"translate({xml}, {SQL_CONTROLS}, {SQL_PICTURES})"
     return f"CASE WHEN regexp_matches({text}, '{NEEDS_ESCAPE}') THEN {xml} ELSE {text} END"
 
 
 def _xml_text(text: str) -> str:
     """The same as `_escaped`, for the few texts that do not come from the database."""
-    return re.sub(ESCAPE_LIKE, r"_x005F_\1", escape(text)).replace("\r", "_x000D_").translate(PICTURES)
+    return re.sub(ESCAPE_LIKE, r"_x005F_\1", escape(text)).replace("\r", "&#13;").translate(PICTURES)
 
 
 def _letters(index: int) -> str:
