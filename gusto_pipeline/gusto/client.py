@@ -210,25 +210,31 @@ class GustoClient:
     def _once(self, method: str, path: str, query: dict[str, str], payload: Any) -> Answer:
         self._window.take()
         try:
-            response = self._http.request(method, path, params=query, json=payload)
+            with self._http.stream(method, path, params=query, json=payload) as response:
+                if not response.is_success:
+                    response.read()
+                    refusal = error_for(response, received_at=self._clock())
+                    if isinstance(refusal, RateLimitedError):
+                        self._window.close_for(refusal.retry_after or 0)
+                    raise refusal
+                # Not response.read(): httpx's responses live on until the garbage collector finds them, so a body
+                # left in one would stay in memory long after it was spooled.
+                body = b"".join(response.iter_bytes())
         except httpx.DecodingError as error:
             raise _malformed(path, query, "cannot be decompressed", None) from error
         except httpx.RequestError as error:
             raise unreachable(error, method, path, self._http.base_url.host) from error
         received_at = self._clock()
-        if not response.is_success:
-            refusal = error_for(response, received_at=received_at)
-            if isinstance(refusal, RateLimitedError):
-                self._window.close_for(refusal.retry_after or 0)
-            raise refusal
         remaining = response.headers.get("x-ratelimit-remaining", "")
         if remaining.isdecimal():
             reset = seconds_to_reset(response.headers, received_at)
             self._window.close_for(reset or 0, remaining=int(remaining))
-        return self._answer(response, path, query, received_at)
+        return self._answer(response, body, path, query, received_at)
 
-    def _answer(self, response: httpx.Response, path: str, query: dict[str, str], received_at: datetime) -> Answer:
-        body, headers = response.content, response.headers
+    def _answer(
+        self, response: httpx.Response, body: bytes, path: str, query: dict[str, str], received_at: datetime
+    ) -> Answer:
+        headers = response.headers
         request_id = headers.get("x-request-id", "")
         rows = 0
         if body or response.status_code == 200:

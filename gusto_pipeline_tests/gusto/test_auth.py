@@ -204,6 +204,20 @@ def test_after_the_first_use_the_previous_refresh_token_is_forgotten(connected):
     assert (record["company_uuid"], record["company_name"]) == ("c0ffee", "Acme Tea Co")
 
 
+def test_a_slow_answer_to_an_older_pair_leaves_the_newer_pair_its_way_back(connected):
+    def refreshed_meanwhile(request: Request) -> Reply:
+        if request.path == "/v1/me":
+            newer = connected.record() | {"access_token": "newer", "previous_refresh_token": "its way back"}
+            connected.store.write(NAME, newer)
+        return connected.server(request)
+
+    with serving(refreshed_meanwhile) as url, ExitStack() as stack:
+        slow = Connected(connected.folder, url, connected.server, stack)
+        slow.expire()
+        slow.client().get("/v1/me")
+    assert connected.record()["previous_refresh_token"] == "its way back"
+
+
 def test_thirty_two_threads_with_an_expired_token_make_one_refresh(connected):
     connected.expire()
     client = connected.client()
@@ -335,7 +349,8 @@ def test_a_refresh_that_is_not_answered_is_given_up_on(connected):
     release = threading.Event()
 
     def silent(request: Request) -> Reply:
-        release.wait(5)
+        if request.path == "/oauth/token":
+            release.wait(5)
         return connected.server(request)
 
     with serving(silent) as url, ExitStack() as stack:
