@@ -226,9 +226,8 @@ def employee(
     }
     if "custom_fields" in include:
         answer["custom_fields"] = custom_values(c, e)
-    if "current_home_address" in include:
-        home = in_effect(e["home_addresses"], today)
-        answer["current_home_address"] = nested_address(home, active=True) if home else None
+    if "current_home_address" in include and (home := in_effect(e["home_addresses"], today)):
+        answer["current_home_address"] = nested_address(home, active=True)
     if "all_home_addresses" in include:
         current = in_effect(e["home_addresses"], today)
         answer["all_home_addresses"] = [
