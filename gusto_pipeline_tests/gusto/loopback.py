@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-DROP = object()  # as a body: announce more than is sent, then hang up
+DROP = "drop"  # as a body: announce more than is sent, then hang up
 
 
 @dataclass
@@ -41,7 +41,7 @@ def serving(answer: Callable[[Request], Reply]) -> Iterator[str]:
             query = {key: values[0] for key, values in parse_qs(url.query).items()}
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             reply = answer(Request(self.command, url.path, query, self.headers, body))
-            if reply.body is DROP:
+            if reply.body == DROP:
                 head = b'HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n[{"uuid":'
                 self.wfile.write(head)
                 self.close_connection = True
