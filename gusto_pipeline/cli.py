@@ -265,6 +265,7 @@ def _materialize(settings: Settings, jobs: list[str], companies: list[str], acce
                 for row in _result_rows(company, outcome.made):
                     results.add_row(*row)
     console.print(results)
+    console.print(f"Files are in {_short(settings.spreadsheets_folder)}/<company>.", highlight=False, soft_wrap=True)
     for problem in problems:
         Console(stderr=True).print(f"[red]{problem}[/red]", highlight=False, soft_wrap=True)
     return not problems
@@ -283,7 +284,7 @@ def _result_rows(company: str, made: dict[str, dict[str, Any]]) -> list[tuple[st
         tables = [made.get(f"staging/{table.name}") for table in category.tables()]
         if tables and tables[0]:
             written = made.get(f"spreadsheets/{name}", {})
-            file = _short(Path(written["path"])) if written else "not written"
+            file = Path(written["path"]).name if written else "not written"
             count = sum(table["dagster/row_count"] for table in tables if table)
             same = " (unchanged)" if written.get("unchanged") else ""
             first = tables[0]

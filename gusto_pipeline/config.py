@@ -154,8 +154,9 @@ def _problem(file: Path, tree: Any, problem: Any) -> str:
     model: Any = Settings
     *_, last = problem["loc"]
     for part in problem["loc"]:
-        if hasattr(here, "lc") and part in (here if isinstance(here, dict) else range(len(here))):
-            line = (here.lc.key(part) if isinstance(here, dict) else here.lc.item(part))[0] + 1
+        position = getattr(here, "lc", None)
+        if position and part in (here if isinstance(here, dict) else range(len(here))):
+            line = (position.key(part) if isinstance(here, dict) else position.item(part))[0] + 1
             here = here[part]
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":

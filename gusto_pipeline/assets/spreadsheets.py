@@ -78,7 +78,12 @@ spreadsheet_assets = {name: spreadsheet_asset(category) for name, category in CA
     description="The analysts' DuckDB file: staging and flat tables of every company without secret columns. It is "
     "replaced whole after a sync, so it is never locked by the pipeline and never half-written.",
 )
-def analytics(context: dg.AssetExecutionContext, pipeline: PipelineResource) -> dg.MaterializeResult:
+def analytics(context: dg.AssetExecutionContext, pipeline: PipelineResource) -> Iterator[dg.MaterializeResult]:
     settings = pipeline.settings()
-    size = publish(pipeline.warehouse(), settings.analytics)
-    return dg.MaterializeResult(metadata={"path": dg.MetadataValue.path(str(settings.analytics)), "bytes": size})
+
+    def one(slug: str) -> dict[str, Any]:
+        size = publish(pipeline.warehouse(), settings.analytics)
+        return {"path": dg.MetadataValue.path(str(settings.analytics)), "bytes": size}
+
+    made, problems = each_company(context, one)
+    yield from finish(context, {context.asset_key: made}, problems)

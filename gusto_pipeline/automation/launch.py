@@ -62,8 +62,13 @@ def run_job(
 
     dagster.add_dynamic_partitions("companies", [company])
     dagster.add_event_listener(run_id, listen)
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     result = job.execute_in_process(
-        instance=dagster, partition_key=company, raise_on_error=False, run_id=run_id, run_config=run_config
+        instance=dagster,
+        partition_key=company,
+        raise_on_error=False,
+        run_id=run_id,
+        run_config={**quiet, **(run_config or {})},
     )
     made = {}
     for event in result.get_asset_materialization_events():

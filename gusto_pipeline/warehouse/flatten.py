@@ -48,8 +48,7 @@ class Rows:
         table = self.table
         columns = [Column("company_uuid", TEXT, "The company the row belongs to")]
         for link in self.links:
-            if link != "company_uuid":
-                columns.append(Column(link, TEXT, f"The {link.removesuffix('_uuid')} it belongs to"))
+            columns.append(Column(link, TEXT, f"The {link.removesuffix('_uuid')} it belongs to"))
         if table.kind_column:
             columns.append(Column(table.kind_column, TEXT, "Which of Gusto's lists the row is from"))
         if self.parent or "position" in table.key:
@@ -80,8 +79,12 @@ def value(column: Column) -> str:
 
 def rows(table: Table) -> Iterator[Rows]:
     """The rows of a source's table and of all tables below it, parents first, from the table `landed`."""
-    links = "".join(f", {quote(link)}" for link in table.links)
-    yield from _below(Rows(table, None, table.links, f"SELECT l.rowid + 1 AS position{links}, l AS r FROM landed l"))
+    links = "".join(f"{quote(link)}, " for link in table.links)
+    position = "0"
+    if "position" in table.key:
+        within = f"PARTITION BY {links[:-2]} " if links else ""
+        position = f"row_number() OVER ({within}ORDER BY filename, rowid)"
+    yield from _below(Rows(table, None, table.links, f"SELECT {position} AS position, {links}l AS r FROM landed l"))
 
 
 def _below(here: Rows) -> Iterator[Rows]:
@@ -89,7 +92,7 @@ def _below(here: Rows) -> Iterator[Rows]:
     if table.columns:
         yield here
     links = {link: quote(link) for link in here.links}
-    if table.columns and table.key == ("uuid",):
+    if table.columns and table.key == ("uuid",) and table.singular != "company":
         links = {f"{table.singular}_uuid": "r.uuid"}
     for child in table.children:
         sql = " UNION ALL ".join(_unnest(here.sql, child, links, path) for path in child.at)

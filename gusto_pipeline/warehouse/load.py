@@ -7,6 +7,7 @@ back, the last good rows stay, and `LoadRefusedError` carries the checks so that
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -98,14 +99,16 @@ def load(
         _settings(connection, landings)
         for landing in landings:
             before = {r.table.name: _count(connection, r.table.name, company_uuid) for r in rows(landing.table)}
-            _land(connection, company_uuid, landing)
+            _land(connection, landing)
+            _keep_raw(connection, company_uuid, landing)
             for table_rows in rows(landing.table):
-                _swap(connection, table_rows, company_uuid)
+                _check_lists(connection, table_rows)
+                _swap(connection, table_rows, company_uuid, landing)
                 name = table_rows.table.name
                 counts[name] = _count(connection, name, company_uuid)
                 checks += _checks(connection, table_rows, company_uuid)
                 checks.append(_not_collapsed(name, before[name], counts[name], accept_shrink))
-            checks.append(_total(connection, landing))
+            checks.append(_total(connection, landing, counts))
             drift[landing.table.name] = _drift(connection, company_uuid, landing.table, seen_at)
         if not all(check.passed for check in checks):
             raise LoadRefusedError(tuple(checks))
@@ -123,52 +126,71 @@ def _count(connection: duckdb.DuckDBPyConnection, table: str, company_uuid: str)
     return connection.execute(sql, [company_uuid]).fetchall()[0][0]
 
 
-def _land(connection: duckdb.DuckDBPyConnection, company_uuid: str, landing: Landing) -> None:
-    """Fill the source's raw table and the temporary table `landed` from the answer files."""
-    table, files = landing.table, [page.file for page in landing.pages]
-    links = [quote(link) for link in table.links]
+def _land(connection: duckdb.DuckDBPyConnection, landing: Landing) -> None:
+    """Fill the temporary tables `pages` (where each file is from) and `landed` (its records) from the answer files."""
+    table, links = landing.table, [quote(link) for link in landing.table.links]
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE pages (filename VARCHAR, path VARCHAR, request_id VARCHAR, "
         f"received_at TIMESTAMPTZ{''.join(f', {link} VARCHAR' for link in links)})"
     )
     if landing.pages:
         marks = ", ".join("?" * (4 + len(links)))
-        connection.executemany(
-            f"INSERT INTO pages VALUES ({marks})",
-            [[str(p.file), p.path, p.request_id, p.received_at, *p.links] for p in landing.pages],
-        )
-    raw = f"raw.{quote(table.name)}"
-    connection.execute(f"DELETE FROM {raw} WHERE company_uuid = $1", [company_uuid])
-    join = f", {', '.join(links)}" if links else ""
+        values = [[str(p.file), p.path, p.request_id, p.received_at, *p.links] for p in landing.pages]
+        connection.executemany(f"INSERT INTO pages VALUES ({marks})", values)
+    records = read_records(table, [page.file for page in landing.pages] or [Path(os.devnull)])
+    if links:
+        records = f"SELECT r.*, {', '.join(links)} FROM ({records}) r JOIN pages USING (filename)"
     try:
-        if not files:
-            empty = read_records(table, [Path("/dev/null")])
-            nothing = f"SELECT *{join} FROM ({empty}) JOIN pages USING (filename)"
-            connection.execute(f"CREATE OR REPLACE TEMP TABLE landed AS {nothing}")
-            return
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE landed AS {records}")
+    except (duckdb.InvalidInputException, duckdb.ConversionException):
+        raise LoadError(_misshapen(landing)) from None
+
+
+def _keep_raw(connection: duckdb.DuckDBPyConnection, company_uuid: str, landing: Landing) -> None:
+    """Replace the source's raw records by the ones that just arrived."""
+    raw = f"raw.{quote(landing.table.name)}"
+    connection.execute(f"DELETE FROM {raw} WHERE company_uuid = $1", [company_uuid])
+    if landing.pages:
+        objects = read_objects([page.file for page in landing.pages])
         connection.execute(
             f"INSERT INTO {raw} SELECT $1, request_id, received_at, path, json "
-            f"FROM ({read_objects(files)}) JOIN pages USING (filename)",
+            f"FROM ({objects}) JOIN pages USING (filename)",
             [company_uuid],
         )
-        records = read_records(table, files)
-        source = f"SELECT * EXCLUDE (path, request_id, received_at) FROM ({records}) JOIN pages USING (filename)"
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE landed AS {source if links else records}")
-    except (duckdb.InvalidInputException, duckdb.ConversionException, duckdb.BinderException):
-        # DuckDB's own text quotes the offending record, which may hold personal data.
-        raise LoadError(
-            f"{table.name}: an answer of {landing.pages[0].path.split('?')[0]} has another shape than declared "
-            "(an object where a list belongs, or the reverse). Nothing was changed."
-        ) from None
 
 
-def _swap(connection: duckdb.DuckDBPyConnection, table_rows: Rows, company_uuid: str) -> None:
+def _misshapen(landing: Landing) -> str:
+    # DuckDB's own words would quote the record, which may hold personal data.
+    path = landing.pages[0].path if landing.pages else landing.table.name
+    return (
+        f"{landing.table.name}: an answer of {path} has another shape than declared: a list or an object where "
+        "something else belongs. Nothing was changed."
+    )
+
+
+def _swap(connection: duckdb.DuckDBPyConnection, table_rows: Rows, company_uuid: str, landing: Landing) -> None:
     name = f"staging.{quote(table_rows.table.name)}"
     connection.execute(f"DELETE FROM {name} WHERE company_uuid = $1", [company_uuid])
     try:
         connection.execute(f"INSERT INTO {name} BY NAME {table_rows.select()}", {"company": company_uuid})
     except (duckdb.ConversionException, duckdb.InvalidInputException):
+        connection.rollback()  # an aborted transaction answers no questions; the landed records are read again
+        _land(connection, landing)
         raise LoadError(_bad_value(connection, table_rows)) from None
+
+
+def _check_lists(connection: duckdb.DuckDBPyConnection, table_rows: Rows) -> None:
+    """Refuse a list of objects that is none: DuckDB would read it as no rows at all."""
+    for child in table_rows.table.children:
+        for path in child.at:
+            landed = text(path[:-2])
+            wrong = f"json_type({landed}) NOT IN ('NULL', '{'OBJECT' if path.endswith('{}') else 'ARRAY'}')"
+            if path.endswith("[]"):
+                wrong += f" OR json_type({landed}, '$[0]') <> 'OBJECT'"
+            sql = f"SELECT count(*) FROM ({table_rows.sql}) WHERE {wrong}"
+            if strange := connection.execute(sql).fetchall()[0][0]:
+                what = f"{table_rows.table.name}: field {path[:-2]} is not the list of objects it is declared to be"
+                raise LoadError(f"{what} in {strange} records. Nothing was changed.")
 
 
 def _bad_value(connection: duckdb.DuckDBPyConnection, table_rows: Rows) -> str:
@@ -224,14 +246,16 @@ def _not_collapsed(table: str, before: int, now: int, accept: bool) -> Check:
     )
 
 
-def _total(connection: duckdb.DuckDBPyConnection, landing: Landing) -> Check:
-    landed = connection.execute("SELECT count(*) FROM landed").fetchall()[0][0]
-    return Check(
-        "matches_api_total",
-        landing.table.name if landing.table.columns else landing.table.children[0].name,
-        landing.total in (None, landed),
-        f"{landed} rows arrived where Gusto says there are {landing.total}",
-    )
+def _total(connection: duckdb.DuckDBPyConnection, landing: Landing, counts: dict[str, int]) -> Check:
+    """As many rows as the API counts; where an answer is only the envelope of its rows, those are counted."""
+    table = landing.table
+    if table.columns:
+        name, landed = table.name, connection.execute("SELECT count(*) FROM landed").fetchall()[0][0]
+    else:
+        name = table.children[0].name
+        landed = counts[name]
+    problem = f"{landed} rows arrived where Gusto says there are {landing.total}"
+    return Check("matches_api_total", name, landing.total in (None, landed), problem)
 
 
 def _drift(connection: duckdb.DuckDBPyConnection, company_uuid: str, table: Table, seen_at: datetime) -> list[str]:

@@ -25,7 +25,7 @@ def publish(warehouse: Warehouse, path: Path) -> int:
     try:
         with warehouse.read() as connection:
             fresh.unlink(missing_ok=True)
-            connection.execute(f"ATTACH {literal(str(fresh))} AS published")
+            connection.execute(f"ATTACH {literal(str(fresh))} AS published (READ_WRITE)")
             fresh.chmod(0o600)
             connection.begin()
             for statement in _statements(connection, list(warehouse.rows())):

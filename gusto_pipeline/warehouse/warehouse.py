@@ -61,9 +61,11 @@ class Warehouse:
         Raises WarehouseError if the file cannot be opened or written or stays locked.
         """
         with self._open(read_only=False) as connection:
-            connection.begin()
             try:
+                connection.begin()
                 self._prepare(connection)
+                connection.commit()
+                connection.begin()
                 yield connection
                 connection.commit()
             except duckdb.IOException as error:

@@ -1,0 +1,293 @@
+"""Loading: records become exactly the rows the catalog declares, or nothing changes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import duckdb
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gusto_pipeline.schema import JSON, LIST, TEXT, Table
+from gusto_pipeline.warehouse.flatten import rows
+from gusto_pipeline.warehouse.load import LoadError, LoadRefusedError
+from gusto_pipeline.warehouse.warehouse import Warehouse
+from gusto_pipeline_tests.warehouse.landing import COMPANY, NOW, SOURCES, expected, load_records, open_warehouse, staged
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Warehouse:
+    return open_warehouse(tmp_path)
+
+
+def person(number: int, **more: object) -> dict[str, object]:
+    return {"uuid": f"e-{number}", "first_name": "Ada", "last_name": f"No {number}", "jobs": [], **more}
+
+
+def count(warehouse: Warehouse, table: str) -> int:
+    with warehouse.read() as connection:
+        return connection.execute(f"SELECT count(*) FROM staging.{table}").fetchall()[0][0]
+
+
+def test_an_array_of_objects_becomes_a_child_table_with_its_parents_key_and_position(warehouse, tmp_path):
+    jobs = [{"uuid": "j-1", "title": "Cook"}, {"uuid": "j-2", "title": "Waiter"}]
+    load_records(warehouse, tmp_path, "employees", [person(1, jobs=jobs)])
+    with warehouse.read() as connection:
+        found = connection.execute("SELECT employee_uuid, position, uuid, title FROM staging.jobs").fetchall()
+    assert sorted(found) == [("e-1", 1, "j-1", "Cook"), ("e-1", 2, "j-2", "Waiter")]
+
+
+def test_a_scalar_and_an_object_of_nearly_the_same_name_both_keep_their_value(warehouse, tmp_path):
+    job = {"uuid": "j-1", "location_uuid": "scalar", "location": {"uuid": "nested"}}
+    load_records(warehouse, tmp_path, "employees", [person(1, jobs=[job])])
+    with warehouse.read() as connection:
+        found = connection.execute("SELECT location_uuid, location__uuid FROM staging.jobs").fetchall()
+    assert found == [("scalar", "nested")]
+
+
+def test_decimal_strings_and_json_numbers_keep_every_digit(warehouse, tmp_path):
+    pay_types = [{"name": "Overtime", "multiple": 1.5}, {"name": "Odd", "multiple": 0.1}]
+    company = {"uuid": COMPANY, "compensations": {"hourly": pay_types}}
+    load_records(warehouse, tmp_path, "company", [company])
+    with warehouse.read() as connection:
+        found = connection.execute("SELECT CAST(multiple AS VARCHAR) FROM staging.company_pay_types").fetchall()
+    assert sorted(found) == [("0.100000",), ("1.500000",)]
+
+
+def test_leading_zeros_stay(warehouse, tmp_path):
+    load_records(warehouse, tmp_path, "employees", [person(1, employee_code="000042")])
+    with warehouse.read() as connection:
+        assert connection.execute("SELECT employee_code FROM staging.employees").fetchall() == [("000042",)]
+
+
+def test_an_undeclared_field_is_reported_and_kept_in_raw(warehouse, tmp_path):
+    done = load_records(warehouse, tmp_path, "employees", [person(1, shoe_size=44, jobs=[{"uuid": "j", "grade": {"x": 1}}])])
+    assert done.drift == {"employees": ["jobs[].grade.x", "shoe_size"]}
+    with warehouse.read() as connection:
+        assert connection.execute("SELECT record->>'shoe_size' FROM raw.employees").fetchall() == [("44",)]
+        assert sorted(connection.execute("SELECT field FROM meta.drift").fetchall()) == [("jobs[].grade.x",), ("shoe_size",)]
+
+
+def test_a_field_seen_before_keeps_the_day_it_was_first_seen(warehouse, tmp_path):
+    for _ in range(2):
+        load_records(warehouse, tmp_path, "employees", [person(1, shoe_size=44)])
+    with warehouse.read() as connection:
+        assert connection.execute("SELECT first_seen FROM meta.drift").fetchall() == [(NOW,)]
+
+
+def test_a_value_that_does_not_fit_its_type_names_field_and_record_but_not_the_value(warehouse, tmp_path):
+    load_records(warehouse, tmp_path, "employees", [person(1)])
+    with pytest.raises(LoadError, match=r"date_of_birth of record e-2 .* is not a DATE") as caught:
+        load_records(warehouse, tmp_path, "employees", [person(1), person(2, date_of_birth="14 May, private")])
+    assert "private" not in str(caught.value)
+    assert count(warehouse, "employees") == 1
+
+
+@pytest.mark.parametrize("jobs", [{"uuid": "j-1"}, "none", 7, [["deep"]], ["text"]])
+def test_a_list_of_another_shape_is_refused_rather_than_lost(warehouse, tmp_path, jobs):
+    load_records(warehouse, tmp_path, "employees", [person(1)])
+    with pytest.raises(LoadError, match="jobs"):
+        load_records(warehouse, tmp_path, "employees", [person(1, jobs=jobs)])
+    assert count(warehouse, "employees") == 1
+
+
+@pytest.mark.parametrize(
+    ("records", "problem"),
+    [
+        ([person(1), person(1)], "1 rows repeat the key uuid"),
+        ([person(1), {"first_name": "Nobody"}], "1 rows have no uuid"),
+    ],
+)
+def test_bad_keys_refuse_the_load_and_keep_the_last_good_rows(warehouse, tmp_path, records, problem):
+    load_records(warehouse, tmp_path, "employees", [person(number) for number in range(3)])
+    with pytest.raises(LoadRefusedError, match=problem):
+        load_records(warehouse, tmp_path, "employees", records)
+    assert count(warehouse, "employees") == 3
+
+
+def test_fewer_rows_than_the_api_counts_refuse_the_load(warehouse, tmp_path):
+    with pytest.raises(LoadRefusedError, match="1 rows arrived where Gusto says there are 2"):
+        load_records(warehouse, tmp_path, "employees", [person(1)], total=2)
+    assert count(warehouse, "employees") == 0
+
+
+def test_losing_more_than_half_of_the_rows_needs_a_persons_word(warehouse, tmp_path):
+    load_records(warehouse, tmp_path, "employees", [person(number) for number in range(20)])
+    few = [person(number) for number in range(9)]
+    with pytest.raises(LoadRefusedError, match="only 9 rows where the last good sync had 20"):
+        load_records(warehouse, tmp_path, "employees", few)
+    assert count(warehouse, "employees") == 20
+    load_records(warehouse, tmp_path, "employees", few, accept_shrink=True)
+    assert count(warehouse, "employees") == 9
+
+
+def test_one_companys_load_leaves_the_other_companys_rows(warehouse, tmp_path):
+    load_records(warehouse, tmp_path, "employees", [person(1)])
+    from gusto_pipeline.warehouse.load import load
+    from gusto_pipeline_tests.warehouse.landing import landing
+
+    load(warehouse, "another", [landing(tmp_path, SOURCES["employees"].table, [[person(1)]])], seen_at=NOW)
+    with warehouse.read() as connection:
+        found = connection.execute("SELECT company_uuid FROM staging.employees").fetchall()
+    assert sorted(found) == [("another",), (COMPANY,)]
+
+
+def test_every_table_and_column_has_a_comment(warehouse):
+    with warehouse.read() as connection:
+        bare = connection.execute(
+            "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'staging' AND comment IS NULL "
+            "UNION ALL SELECT table_name || '.' || column_name FROM duckdb_columns() "
+            "WHERE schema_name = 'staging' AND comment IS NULL"
+        ).fetchall()
+    assert bare == []
+
+
+def test_a_column_a_newer_catalog_adds_is_added_to_the_table_that_exists(tmp_path):
+    table = SOURCES["locations"].table
+    older = Table(name="locations", singular="location", comment="x", columns=table.columns[:3])
+    with Warehouse(tmp_path / "w.duckdb", [older]).write() as connection:
+        connection.execute("INSERT INTO staging.locations (uuid) VALUES ('l-1')")
+    with Warehouse(tmp_path / "w.duckdb", [table]).write() as connection:
+        assert connection.execute("SELECT uuid, city FROM staging.locations").fetchall() == [("l-1", None)]
+
+
+SHARED = Path(__file__).resolve().parents[2] / ".." / "shared" / "reference" / "gusto-openapi.json"
+
+EXAMPLES = {
+    "company": ("Company",),
+    "locations": ("Location",),
+    "departments": ("Department",),
+    "admins": ("Admin",),
+    "custom_field_schema": ("Company-Custom-Field-List",),
+    "employees": ("Show-Employees", "Employee"),
+    "contractors": ("Contractor",),
+    "pay_schedules": ("Pay-Schedule",),
+    "pay_schedule_assignments": ("Pay-Schedule-Assignment",),
+    "payrolls": ("Payroll-List",),
+    "pay_periods": ("Pay-Period",),
+    "earning_type_lists": ("Earning-Type-List",),
+    "time_off": ("Time-Off-Request", "Time-Off-Request-List"),
+    "time_off_policies": ("Time-Off-Policy",),
+    "time_off_activities": ("Time-Off-Activity",),
+    "work_addresses": ("Employee-Work-Address", "Employee-Work-Addresses-List"),
+    "home_address_history": ("Employee-Address", "Employee-Address-List"),
+    "employment_history": ("Employment-History-List",),
+}
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="Gusto's API description is not here")
+@pytest.mark.parametrize("source", EXAMPLES)
+def test_gustos_published_examples_load_without_loss(warehouse, tmp_path, source):
+    schemas = json.loads(SHARED.read_text())["components"]["schemas"]
+    for schema in EXAMPLES[source]:
+        for example in schemas[schema]["x-examples"].values():
+            records = example if isinstance(example, list) else [example]
+            done = load_records(warehouse, tmp_path, source, records)
+            assert done.drift == {}
+            with warehouse.read() as connection:
+                for table_rows in rows(SOURCES[source].table):
+                    found = staged(connection, table_rows)
+                    wanted = expected(table_rows, records)
+                    assert sorted(found, key=repr) == sorted(wanted, key=repr)
+
+
+def records_of(table: Table) -> st.SearchStrategy[dict[str, object]]:
+    """Records as the declared table allows them: any text, any value of each type, keys missing or null."""
+    text = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\x00"), max_size=12)
+    money = st.decimals(-10**9, 10**9, places=4).map(str)
+    by_type: dict[str, st.SearchStrategy[object]] = {
+        TEXT: text,
+        LIST: st.lists(text, max_size=3),
+        JSON: st.dictionaries(st.text("abc", min_size=1, max_size=3), st.integers(), max_size=2),
+        "DATE": st.dates().map(str) | st.just(""),
+        "TIMESTAMPTZ": st.datetimes(timezones=st.just(NOW.tzinfo)).map(lambda t: t.isoformat(timespec="milliseconds")),
+        "BOOLEAN": st.booleans(),
+        "BIGINT": st.integers(-(2**62), 2**62),
+    }
+
+    @st.composite
+    def record(draw: st.DrawFn) -> dict[str, object]:
+        made: dict[str, object] = {}
+        for column in table.columns:
+            if draw(st.booleans()) and column.path not in table.key:
+                _put(made, column.path, draw(st.none() | by_type.get(column.type, money)))
+        for child in table.children:
+            for path in child.at:
+                if path.endswith("[]"):
+                    _put(made, path[:-2], draw(st.none() | st.lists(records_of(child), max_size=3)))
+                else:
+                    _put(made, path[:-2], draw(st.dictionaries(st.dates().map(str), money, max_size=3)))
+        return made
+
+    return record()
+
+
+def _put(record: dict[str, object], path: str, value: object) -> None:
+    *parents, last = path.split(".")
+    for part in parents:
+        inner = record.setdefault(part, {})
+        assert isinstance(inner, dict)
+        record = inner
+    record[last] = value
+
+
+def _number(table: Table, found: list[dict[str, object]], prefix: str = "u") -> None:
+    for number, record in enumerate(found):
+        for key in table.key:
+            if key in {column.path for column in table.columns} and key != "key":
+                record[key] = f"{prefix}-{number}"
+        for child in table.children:
+            for place, path in enumerate(child.at):
+                inner: object = record
+                for part in path[:-2].split("."):
+                    inner = inner.get(part) if isinstance(inner, dict) else None
+                if isinstance(inner, list):
+                    _number(child, inner, f"{prefix}-{number}.{place}")
+
+
+@pytest.mark.parametrize("source", ["company", "employees", "contractors", "time_off", "payrolls", "pay_periods"])
+def test_any_record_of_the_declared_shape_becomes_exactly_its_rows(source, tmp_path_factory):
+    table = SOURCES[source].table
+    folder = tmp_path_factory.mktemp("any")
+    warehouse = open_warehouse(folder)
+
+    @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.lists(records_of(table), max_size=1 if source == "company" else 3))
+    def check(records: list[dict[str, object]]) -> None:
+        _number(table, records)
+        load_records(warehouse, folder, source, records, accept_shrink=True)
+        with warehouse.read() as connection:
+            for table_rows in rows(table):
+                found = staged(connection, table_rows)
+                assert sorted(found, key=repr) == sorted(expected(table_rows, records), key=repr)
+
+    check()
+
+
+def test_raw_keeps_every_record_as_it_came_with_its_request(warehouse, tmp_path):
+    records = [person(number, oddity={"deep": [number]}) for number in range(3)]
+    load_records(warehouse, tmp_path, "employees", records)
+    with warehouse.read() as connection:
+        found = connection.execute("SELECT record, request_id, received_at FROM raw.employees").fetchall()
+    assert sorted(json.loads(row[0])["uuid"] for row in found) == ["e-0", "e-1", "e-2"]
+    assert {row[1:] for row in found} == {("request-1", NOW)}
+
+
+def test_a_file_duckdb_cannot_open_is_a_readable_error(tmp_path):
+    from gusto_pipeline.warehouse.warehouse import WarehouseError
+
+    (tmp_path / "warehouse.duckdb").write_text("this is no database")
+    with pytest.raises(WarehouseError, match="cannot be opened"), open_warehouse(tmp_path).read():
+        pytest.fail("it opened")
+    assert (tmp_path / "warehouse.duckdb").read_text() == "this is no database"
+
+
+def test_another_programs_read_only_connection_does_not_see_half_a_load(warehouse, tmp_path):
+    load_records(warehouse, tmp_path, "employees", [person(1)])
+    with pytest.raises(RuntimeError), warehouse.write() as connection:
+        connection.execute("DELETE FROM staging.employees")
+        raise RuntimeError
+    with duckdb.connect(warehouse.path, read_only=True) as connection:
+        assert connection.execute("SELECT count(*) FROM staging.employees").fetchall() == [(1,)]
