@@ -22,7 +22,12 @@ from gusto_pipeline.gusto.errors import GustoError
 from gusto_pipeline.sync import UnknownCompanyError, connect_company, connected_companies, find_company, open_store
 from gusto_pipeline.warehouse.warehouse import WarehouseError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="People data out of Gusto and put to work.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+    help="People data out of Gusto and put to work.",
+)
 config_app = typer.Typer(no_args_is_help=True, help="Check pipeline.yaml.")
 app.add_typer(config_app, name="config")
 console = Console()

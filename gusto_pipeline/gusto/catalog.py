@@ -420,7 +420,7 @@ EMPLOYEES = Category(
                     *_address("current_home_address.", PERSONAL),
                     _c("current_home_address.active", FLAG, "Home address in force"),
                     _c("current_home_address.uuid", TEXT, "Home address: id"),
-                    _c("current_home_address.uiud", TEXT, "Home address: the id under the misspelt key some answers use"),
+                    _c("current_home_address.uiud", TEXT, "Home address: id under the misspelt key some answers use"),
                     _c("current_home_address.id", TEXT, "Home address: old numeric id"),
                     _c("current_home_address.effective_date", DATE, "Home address: first day"),
                     _c("current_home_address.effective_from", DATE, "Home address: first day, older form"),
