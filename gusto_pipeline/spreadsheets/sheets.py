@@ -1,7 +1,8 @@
 """What a spreadsheet is made of: columns, sheets, what was written, and the SQL that yields a sheet's values."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,7 +80,7 @@ def typed_query(connection: duckdb.DuckDBPyConnection, sheet: Sheet, path: Path)
     if not wanted:
         raise SpreadsheetError(f'{path}: sheet "{sheet.name}" has no columns; declare at least one')
     query = sheet.query.strip().rstrip(";")
-    try:
+    with readable_errors(connection, sheet, path):
         found = [row[0] for row in connection.execute(f"DESCRIBE {query}").fetchall()]
         if found != wanted:
             odd = [f'"{name}"' for name in dict.fromkeys(wanted + found) if wanted.count(name) != found.count(name)]
@@ -91,8 +92,6 @@ def typed_query(connection: duckdb.DuckDBPyConnection, sheet: Sheet, path: Path)
         names = ", ".join(f"c{i}" for i in range(len(wanted)))
         typed = f"SELECT {values} FROM (\n{query}\n) AS q({names})"
         return typed, tuple(row[1] for row in connection.execute(f"DESCRIBE {typed}").fetchall())
-    except duckdb.Error as error:
-        raise failure(connection, sheet, path, error) from None
 
 
 INTEGERS = {f"{sign}{size}INT" for sign in ("", "U") for size in ("TINY", "SMALL", "BIG", "HUGE")} | {
@@ -122,12 +121,22 @@ def as_text(value: str, type_: str) -> str:
     return f"CAST({value} AS VARCHAR)"
 
 
-def failure(connection: duckdb.DuckDBPyConnection, sheet: Sheet, path: Path, error: duckdb.Error) -> SpreadsheetError:
-    """Turn DuckDB's error into one that names the sheet and, for a value of the wrong type, column and row.
+@contextmanager
+def readable_errors(connection: duckdb.DuckDBPyConnection, sheet: Sheet, path: Path) -> Iterator[None]:
+    """Turn DuckDB's errors into ones that name the sheet and, for a value of the wrong type, column and row.
 
-    DuckDB quotes the offending value in conversion errors; values are personal, so its words are kept only
-    where they speak of the query itself. Raise the result `from None` for the same reason.
+    DuckDB quotes the offending value in conversion errors; values are personal, so its words are kept only where they
+    speak of the query itself. Trouble with reading and writing files is left to `replace_file`.
     """
+    try:
+        yield
+    except duckdb.IOException:
+        raise
+    except duckdb.Error as error:
+        raise _failure(connection, sheet, path, error) from None
+
+
+def _failure(connection: duckdb.DuckDBPyConnection, sheet: Sheet, path: Path, error: duckdb.Error) -> SpreadsheetError:
     where = f'{path}: sheet "{sheet.name}"'
     if isinstance(error, duckdb.BinderException | duckdb.CatalogException | duckdb.ParserException):
         return SpreadsheetError(f"{where}: its query cannot run: {str(error).splitlines()[0]}; correct the query")

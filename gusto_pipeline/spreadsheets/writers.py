@@ -101,10 +101,5 @@ def _copy(
 ) -> int:
     # Without a temporary file of DuckDB's own, the draft keeps its private mode.
     command = f"COPY ({query}) TO {sql.quoted(str(draft))} ({options}, USE_TMP_FILE false, PRESERVE_ORDER true)"
-    try:
-        row = connection.execute(command).fetchone()
-    except duckdb.IOException:
-        raise
-    except duckdb.Error as error:
-        raise sql.failure(connection, sheet, path, error) from None
-    return row[0] if row else 0
+    with sql.readable_errors(connection, sheet, path):
+        return int(connection.execute(command).fetchall()[0][0])
