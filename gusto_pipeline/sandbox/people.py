@@ -384,7 +384,7 @@ class _Maker:
             "employee_code": self.code(n),
             "two_percent_shareholder": n == 0 and ENTITY_TYPES[self.position % 5] == "S-Corporation",
             "spells": spells,
-            "jobs": self.make_jobs(n, department_number, spells[-1]) if begun else [],
+            "jobs": self.make_jobs(n, department_number, spells[0]) if begun else [],
             "home_addresses": self.make_homes(n, spells[0]["hire_date"]) if begun else [],
             "work_addresses": self.make_workplaces(n, spells[0]["hire_date"]),
             "garnishments": [self.make_garnishment(n)] if n % 12 == 4 else [],

@@ -108,9 +108,7 @@ def whole(path: str, *queries: str) -> Callable[[Company], list[str]]:
 
 def each(kind: str, path: str, *queries: str) -> Callable[[Company], list[str]]:
     """One URL per record of a kind of the company."""
-    return lambda company: [
-        path.format(uuid) + query for uuid in getattr(company, kind) for query in queries or ("",)
-    ]
+    return lambda company: [path.format(uuid) + query for uuid in getattr(company, kind) for query in queries or ("",)]
 
 
 def nested(kind: str, path: str) -> Callable[[Company], list[str]]:

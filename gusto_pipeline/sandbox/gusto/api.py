@@ -4,6 +4,7 @@ An endpoint is a plain function from a `Call` to a JSON value (status 200) or an
 """
 
 import json
+import logging
 import math
 import re
 from collections import deque
@@ -27,6 +28,7 @@ WINDOW = timedelta(seconds=60)
 PACIFIC = timezone(timedelta(hours=-7))
 
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
 
 
 class Answer(NamedTuple):
@@ -209,6 +211,9 @@ class GustoApi:
         except RefusalError as refusal:
             status, body = refusal.status, refusal.body
             headers |= refusal.headers
+        except Exception:
+            logger.exception("the sandbox failed on %s %s", request.method, request.url.path)
+            status, body = 500, {"errors": [error("base", "internal_error", "An unexpected error has occurred.")]}
         content = b"" if body is None else json.dumps(body, ensure_ascii=False).encode()
         response = Response(content, status, headers, media_type=None if body is None else "application/json")
         await response(scope, receive, send)

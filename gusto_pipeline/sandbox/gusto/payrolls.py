@@ -220,6 +220,16 @@ def on_payroll(company: Company, payroll_uuid: str, today: date) -> frozenset[st
     return frozenset(row["uuid"] for row in _paid(company, period)) if period else frozenset()
 
 
+def settled_until(company: Company, employee: Record, today: date) -> str:
+    """The last day of work that a processed payroll has paid this employee for; "" if there is none."""
+    ends = [
+        period.end.isoformat()
+        for period in _regular(company, today - timedelta(days=92), today)
+        if period.processed(today) and employee in _paid(company, period)
+    ]
+    return max(ends, default="")
+
+
 def find_period(company: Company, payroll_uuid: str, today: date) -> Period | None:
     first, last = today - 3 * YEAR, today + AHEAD
     for period in (*_regular(company, first, last), *_bonuses(company, first, last)):

@@ -17,7 +17,7 @@ NO_CONTENT = Answer(204)
 
 def find_employee(call: Call) -> Record:
     """The employee named in the path. Raises RefusalError (404) as the finders below do."""
-    return _in(call.company.employees, call.params["employee"])
+    return one(call.company.employees, call.params["employee"])
 
 
 def find_address(call: Call, kind: str) -> tuple[Record, Record]:
@@ -44,7 +44,8 @@ def find_compensation(call: Call) -> tuple[Record, Record, Record]:
     raise not_found()
 
 
-def _in(rows: dict[str, Record], uuid: str) -> Record:
+def one(rows: dict[str, Record], uuid: str) -> Record:
+    """The record of that uuid. Raises RefusalError (404)."""
     if uuid not in rows:
         raise not_found()
     return rows[uuid]
@@ -84,12 +85,12 @@ def locations(call: Call) -> Any:
 
 @routes.add("GET", "/v1/locations/{location}", "companies:read")
 def location(call: Call) -> Any:
-    return shapes.location(call.company, _in(call.company.locations, call.params["location"]))
+    return shapes.location(call.company, one(call.company.locations, call.params["location"]))
 
 
 @routes.add("GET", "/v1/locations/{location}/minimum_wages", "companies:read")
 def minimum_wages(call: Call) -> Any:
-    rows = _in(call.company.locations, call.params["location"])["minimum_wages"]
+    rows = one(call.company.locations, call.params["location"])["minimum_wages"]
     latest = call.query.get("effective_date")
     return [row for row in rows if latest is None or row["effective_date"] <= latest]
 
@@ -101,7 +102,7 @@ def departments(call: Call) -> Any:
 
 @routes.add("GET", "/v1/departments/{department}", "departments:read")
 def department(call: Call) -> Any:
-    return shapes.department(call.company, _in(call.company.departments, call.params["department"]))
+    return shapes.department(call.company, one(call.company.departments, call.params["department"]))
 
 
 @routes.add("GET", "/v1/companies/{company}/custom_fields", "companies:read")
@@ -126,7 +127,7 @@ def applicants(call: Call) -> Any:
 def applicant(call: Call) -> Any:
     if not call.world.applicants_offered:
         raise not_found()
-    return _in({row["uuid"]: row for row in call.company.applicants}, call.params["applicant"])
+    return one({row["uuid"]: row for row in call.company.applicants}, call.params["applicant"])
 
 
 # -- employees ----------------------------------------------------------------------------------------------------
@@ -308,7 +309,7 @@ def contractors(call: Call) -> Any:
 
 @routes.add("GET", "/v1/contractors/{contractor}", "contractors:read")
 def contractor(call: Call) -> Any:
-    row = _in(call.company.contractors, call.params["contractor"])
+    row = one(call.company.contractors, call.params["contractor"])
     return shapes.contractor(call.company, row, call.today, call.include())
 
 
@@ -322,7 +323,7 @@ def policies(call: Call) -> Any:
 
 @routes.add("GET", "/v1/time_off_policies/{policy}", "time_off_policies:read")
 def policy(call: Call) -> Any:
-    return shapes.policy(call.company, _in(call.company.policies, call.params["policy"]))
+    return shapes.policy(call.company, one(call.company.policies, call.params["policy"]))
 
 
 @routes.add("GET", "/v1/companies/{company}/time_off_requests", "time_off_requests:read")

@@ -275,7 +275,7 @@ def job(e: Record, row: Record, today: date, *, pay: bool, every: bool) -> Recor
         "state_wc_covered": row["state_wc_covered"],
         "state_wc_class_code": row["state_wc_class_code"],
         "title": current["title"] if current else None,
-        "hire_date": row["hire_date"],
+        "hire_date": max(row["hire_date"], current_spell(e, today)["hire_date"]),  # a rehire starts it anew
     }
     if pay and current:
         shown = row["compensations"] if every else [current]
@@ -323,7 +323,8 @@ def rehire(e: Record, spell: Record, today: date) -> Record:
 
 
 def employment_history(e: Record) -> list[Record]:
-    return [{name: spell[name] for name in HISTORY_FIELDS} for spell in e["spells"]]
+    """Every spell of employment; none for a draft without a job."""
+    return [{name: spell[name] for name in HISTORY_FIELDS} for spell in e["spells"] if e["jobs"]]
 
 
 def garnishment(e: Record, row: Record) -> Record:

@@ -4,7 +4,7 @@ A record holds what was entered; whatever follows from it and the date (active, 
 compensation, version) is worked out when it is served, in `shapes`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -21,6 +21,7 @@ class SandboxClock:
     def __init__(self, today: date | None = None, source: Clock = utcnow) -> None:
         self._source = source
         self._offset = timedelta()
+        self.watchers: list[Callable[[date, date], None]] = []
         self._first_day = source().date()
         self._first_today = today or self._first_day
 
@@ -33,8 +34,12 @@ class SandboxClock:
         return self._first_today + (self.now().date() - self._first_day)
 
     def advance(self, seconds: float) -> None:
-        """Lets time pass."""
+        """Lets time pass, and tells the watchers when that changed the date (before, after)."""
+        before = self.today()
         self._offset += timedelta(seconds=seconds)
+        if (after := self.today()) != before:
+            for watcher in self.watchers:
+                watcher(before, after)
 
 
 @dataclass
@@ -79,6 +84,18 @@ class World:
     def __post_init__(self) -> None:
         for company in self.companies:
             self.emit(company, "company.provisioned", "Company", company.uuid)
+        self.clock.watchers.append(self._dates_came)
+
+    def _dates_came(self, before: date, after: date) -> None:
+        """Dismissals take effect the day after the last day of work, rehires on their date."""
+        for company in self.companies:
+            for employee in company.employees.values():
+                for number, spell in enumerate(employee["spells"]):
+                    left = spell["termination_date"]
+                    if left and before.isoformat() <= left < after.isoformat():
+                        self.emit(company, "employee.terminated_effective", "Employee", employee["uuid"])
+                    if number and before.isoformat() < spell["hire_date"] <= after.isoformat():
+                        self.emit(company, "employee.rehire_effective", "Employee", employee["uuid"])
 
     def company(self, name_or_uuid: str) -> Company | None:
         """The company of that uuid, name or slug."""
