@@ -306,6 +306,20 @@ class TestFile:
         write(connection, path, sheet("FROM range(3000) t(n) ORDER BY n * 7919 % 3000", "n BIGINT"))
         assert [row[0] for row in values(path)] == sorted(range(3000), key=lambda n: n * 7919 % 3000)
 
+    def test_rows_keep_the_querys_order_even_where_duckdb_may_change_it(self, connection, path):
+        connection.execute("SET preserve_insertion_order = false; SET threads = 4")
+        connection.execute("CREATE TABLE t AS SELECT range AS n FROM range(400000)")
+        write(connection, path, sheet("FROM t ORDER BY n * 7919 % 400009", "n BIGINT"))
+        rows = CalamineWorkbook.from_path(path).get_sheet_by_name("People").to_python()[1:]
+        assert [row[0] for row in rows] == sorted(range(400_000), key=lambda n: n * 7919 % 400_009)
+
+    def test_data_that_changes_meanwhile_is_not_written(self, connection, path):
+        connection.execute("CREATE SEQUENCE calls")
+        growing = sheet("SELECT 1 AS n FROM (SELECT unnest(range(nextval('calls'))))", "n BIGINT")
+        with pytest.raises(SpreadsheetError, match='sheet "People" changed while it was read; run again'):
+            write(connection, path, growing)
+        assert not path.exists()
+
     def test_parts_of_more_than_four_gigabytes_use_zip64(self, connection, path, monkeypatch):
         monkeypatch.setattr(archive, "LIMIT", 700)
         write(connection, path, sheet("FROM range(500) t(n)", "n BIGINT"))
@@ -403,7 +417,7 @@ def test_every_cell_reads_the_same_as_xlsxwriters(tmp_path, rows):
                 assert own == other
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=st.decimals(-(10**13) + 1, 10**13 - 1, places=5))
 def test_any_decimal_survives_as_a_number_or_as_text(tmp_path, value):
     connection = duckdb.connect()
@@ -413,7 +427,7 @@ def test_any_decimal_survives_as_a_number_or_as_text(tmp_path, value):
     assert Decimal(str(cell)) == value
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(st.sampled_from("_x0041FDaf&<>\r\n\t\0\x1f😀 ;'\"" + string.ascii_letters), max_size=30))
 def test_any_text_survives(tmp_path, text):
     connection = duckdb.connect()
