@@ -134,7 +134,6 @@ def _check_results(checked: list[tuple[str, Check]]) -> Iterator[dg.AssetCheckRe
             passed=not bad,
             severity=dg.AssetCheckSeverity.ERROR,
             description="; ".join(f"{slug}: {problem}" for slug, problem in bad.items()) or None,
-            metadata={"companies": len(results)},
         )
 
 

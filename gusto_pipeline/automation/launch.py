@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -89,8 +90,13 @@ def serve_ui(settings: Settings, port: int) -> int:
     """Dagster's UI and daemon on 127.0.0.1, until interrupted; gives the exit code."""
     environment = {**os.environ, "DAGSTER_HOME": str(dagster_home(settings)), "GUSTO_PIPELINE_HOME": str(settings.home)}
     command = [sys.executable, "-m", "dagster", "dev", "-m", "gusto_pipeline.definitions"]
+    # Dagster stops its processes by SIGINT, which a shell's background jobs are born ignoring; a handler undoes that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen([*command, "-h", "127.0.0.1", "-p", str(port)], env=environment)
-    try:
-        return process.wait()
-    except KeyboardInterrupt:
-        return process.wait()
+    # Left alone, Dagster's own processes would outlive this one and go on using the instance.
+    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:  # the terminal has sent it to Dagster as well; it is on its way down
+            continue
