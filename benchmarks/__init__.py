@@ -1,0 +1,1 @@
+"""What gusto_pipeline costs beside named peers: `python -m benchmarks [name …] [--quick]`, or `make bench`."""

@@ -1,0 +1,149 @@
+"""The employees of ten companies, over HTTP, into DuckDB: our sync beside dlt's REST API source.
+
+Both ask a sandbox in a process of its own for the same pages with the same parameters, and both run whole, start of
+Python included. Ours keeps every raw record, checks the rows and logs each sync besides. dlt gets its faster loader
+file format (parquet), parallel resources and its own flattening.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import ROOT, Row, contender, ratio, same, typical
+
+COMPANIES, PEOPLE, LATENCY = 10, 100, 0.02
+ROUNDS = 5
+PER_PAGE = 100
+VERSION = "2026-06-15"
+
+
+def rows(quick: bool) -> list[Row]:
+    """Compare wall clock and CPU of first syncs into an empty warehouse."""
+    ours, peer = [], []
+    with tempfile.TemporaryDirectory(prefix="gusto-bench-") as folder, _sandbox() as place:
+        for number in range(1 if quick else ROUNDS):
+            ours.append(contender("sync", "pipeline", Path(folder) / f"ours-{number}", place))
+            peer.append(contender("sync", "dlt", Path(folder) / f"dlt-{number}", place))
+            same("sync", ours[-1].said, peer[-1].said)
+    we, they = typical(ours), typical(peer)
+    name = f"sync {COMPANIES} × {PEOPLE} employees, {LATENCY * 1000:.0f} ms away"
+    return [
+        Row(name, "wall", f"{we.wall:.2f} s", f"dlt {they.wall:.2f} s", ratio(peer, ours, "wall"), "≥ 8 ×"),
+        Row(name, "CPU", f"{we.cpu:.2f} s", f"dlt {they.cpu:.2f} s", ratio(peer, ours, "cpu"), ""),
+        Row(name, "peak memory", f"{we.peak:.0f} MB", f"dlt {they.peak:.0f} MB", ratio(peer, ours, "peak"), ""),
+    ]
+
+
+@contextmanager
+def _sandbox() -> Iterator[str]:
+    """A sandbox in another process, as JSON: its address, and company uuids with an access token each."""
+    command = [sys.executable, "-m", "benchmarks.sync", "sandbox"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        try:
+            yield process.stdout.readline()
+        finally:
+            process.terminate()
+
+
+def sandbox() -> None:
+    """Serve the companies until terminated, after one line saying where they are."""
+    from gusto_pipeline.sandbox.server import GustoSandbox, serve
+
+    def announce(gusto: GustoSandbox) -> None:
+        uuids = [company.uuid for company in gusto.world.companies]
+        tokens = {uuid: gusto.new_grant(uuid)["access_token"] for uuid in uuids}
+        print(json.dumps({"base_url": gusto.base_url, "tokens": tokens}), flush=True)
+
+    serve(announce, companies=COMPANIES, employees=PEOPLE, latency=LATENCY)
+
+
+def pipeline(folder: Path, base_url: str, tokens: dict[str, str]) -> dict[str, int]:
+    """Sync with gusto_pipeline, companies side by side; gives rows per table."""
+    import httpx
+
+    from gusto_pipeline.config import Settings
+    from gusto_pipeline.gusto.catalog import EMPLOYEES
+    from gusto_pipeline.gusto.client import GustoClient
+    from gusto_pipeline.sync import Company, sync_category
+
+    settings = Settings(home=folder)
+
+    class Bearer(httpx.Auth):
+        def __init__(self, token: str) -> None:
+            self.token = token
+
+        def auth_flow(self, request: httpx.Request) -> Any:
+            request.headers["Authorization"] = f"Bearer {self.token}"
+            yield request
+
+    def sync(uuid: str) -> dict[str, int]:
+        with GustoClient(base_url, Bearer(tokens[uuid]), grant=uuid) as client:
+            return sync_category(EMPLOYEES, Company(uuid, uuid, uuid), client, settings).rows
+
+    with ThreadPoolExecutor(len(tokens)) as pool:
+        done = list(pool.map(sync, tokens))
+    return {name: sum(rows[name] for rows in done) for name in ("employees", "jobs", "compensations")}
+
+
+def dlt(folder: Path, base_url: str, tokens: dict[str, str]) -> dict[str, int]:
+    """Sync with dlt's REST API source and DuckDB destination; gives rows per table."""
+    import os
+
+    os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
+    os.environ["RUNTIME__LOG_LEVEL"] = "ERROR"
+    import dlt
+    import duckdb
+    from dlt.sources.rest_api import rest_api_source
+
+    from gusto_pipeline.gusto.catalog import EMPLOYEES
+
+    source = EMPLOYEES.sources[0]
+    paginator = {"type": "page_number", "base_page": 1, "total_path": None, "maximum_page": PEOPLE // PER_PAGE}
+    file = folder / "dlt.duckdb"
+    folder.mkdir()
+    resources = [
+        {
+            "name": f"employees_{number}",
+            "table_name": "employees",
+            "write_disposition": "append",
+            "parallelized": True,
+            "endpoint": {
+                "path": source.path.format(company=uuid),
+                "params": {**source.params, "per": PER_PAGE},
+                "paginator": paginator,
+                "headers": {"Authorization": f"Bearer {token}", "X-Gusto-API-Version": VERSION},
+            },
+        }
+        for number, (uuid, token) in enumerate(tokens.items())
+    ]
+    config: Any = {"client": {"base_url": base_url}, "resources": resources}
+    loader = dlt.pipeline(
+        "gusto",
+        pipelines_dir=str(folder),
+        destination=dlt.destinations.duckdb(str(file)),
+        dataset_name="gusto",
+    )
+    loader.run(rest_api_source(config), loader_file_format="parquet")
+    tables = {"employees": "employees", "jobs": "employees__jobs", "compensations": "employees__jobs__compensations"}
+    with duckdb.connect(file, read_only=True) as connection:
+        return {
+            name: connection.sql(f"SELECT count(*) FROM gusto.{table}").fetchall()[0][0]
+            for name, table in tables.items()
+        }
+
+
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case ["sandbox"]:
+            sandbox()
+        case [name, folder, place]:
+            print(json.dumps({"pipeline": pipeline, "dlt": dlt}[name](Path(folder), **json.loads(place))))
