@@ -61,7 +61,7 @@ def finish(
     if problems:
         for key, by_company in metadata.items():
             for slug, values in by_company.items():
-                context.log_event(dg.AssetMaterialization(key, partition=slug, metadata=values))
+                yield dg.AssetMaterialization(key, partition=slug, metadata=values)
         text = "; ".join(f"{slug}: {problem}" for slug, problem in problems.items())
         raise dg.Failure(text, allow_retries=False)
     for key, by_company in metadata.items():
