@@ -19,6 +19,14 @@ from gusto_pipeline.warehouse.warehouse import Warehouse
 # A date that never changes, so that the same data makes the same file.
 _CREATED = datetime(2000, 1, 1, tzinfo=UTC)
 
+# Columns people look for first; then the others as the catalog has them, Gusto's ids and versions last.
+_LEADING = (
+    "last_name", "first_name", "preferred_first_name", "business_name", "employee_name", "employee__full_name", "name",
+    "title", "job__title", "department", "manager__name", "work_email", "email", "phone", "job__hire_date", "start_date",
+    "termination__effective_date", "dismissal_date", "compensation__rate", "compensation__payment_unit", "status",
+    "policy__name", "first_day", "last_day", "hours",
+)  # fmt: skip
+
 _READING_ORDER = ("last_name", "first_name", "business_name", "employee_name", "name", "title", "hire_date", "key")
 
 
@@ -73,11 +81,18 @@ def _sheet(connection: duckdb.DuckDBPyConnection, rows: Rows, company_uuid: str)
         for name, type, *_ in described
         if name != "company_uuid"
     )
+    columns = tuple(sorted(columns, key=_rank))  # a stable sort: the rest stays in its order
     present = {column.name for column in columns}
     order = [quote(column) for column in (*_READING_ORDER, *rows.key, "position") if column in present]
     chosen = ", ".join(quote(column.name) for column in columns)
     query = f"SELECT {chosen} FROM {view} WHERE company_uuid = {literal(company_uuid)}"
     return Sheet(rows.table.name, f"{query} ORDER BY {', '.join(order or ['ALL'])}", columns)
+
+
+def _rank(column: Column) -> int:
+    if column.name in _LEADING:
+        return _LEADING.index(column.name)
+    return len(_LEADING) + (column.kind == "id")
 
 
 def _kind(name: str, type: str) -> str:

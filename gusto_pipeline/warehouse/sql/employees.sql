@@ -1,5 +1,6 @@
 -- The primary job, or the latest hired where none is marked; the compensation that job names as current (never merely
--- the latest, which may lie in the future); the home address in force; the latest termination; the manager's name.
+-- the latest, which may lie in the future); the latest termination; the manager's name. The home address in force is the
+-- one Gusto sends as current.
 SELECT
     {columns},
     job.uuid AS job__uuid,
@@ -9,13 +10,6 @@ SELECT
     compensation.payment_unit AS compensation__payment_unit,
     compensation.flsa_status AS compensation__flsa_status,
     compensation.effective_date AS compensation__effective_date,
-    home.street_1 AS home_address__street_1,
-    home.street_2 AS home_address__street_2,
-    home.city AS home_address__city,
-    home.state AS home_address__state,
-    home.zip AS home_address__zip,
-    home.country AS home_address__country,
-    home.effective_date AS home_address__effective_date,
     termination.effective_date AS termination__effective_date,
     termination.active AS termination__active,
     trim(concat_ws(' ', coalesce(nullif(manager.preferred_first_name, ''), manager.first_name), manager.last_name))
@@ -30,13 +24,6 @@ LEFT JOIN (
 LEFT JOIN staging.compensations compensation
     ON (compensation.company_uuid, compensation.job_uuid, compensation.uuid)
     = (job.company_uuid, job.uuid, job.current_compensation_uuid)
-LEFT JOIN (
-    FROM staging.home_addresses
-    WHERE active
-    QUALIFY row_number() OVER (
-        PARTITION BY company_uuid, employee_uuid ORDER BY effective_date DESC NULLS LAST, position
-    ) = 1
-) home ON (home.company_uuid, home.employee_uuid) = (t.company_uuid, t.uuid)
 LEFT JOIN (
     FROM staging.terminations
     QUALIFY row_number() OVER (
