@@ -51,7 +51,7 @@ def parse_fault(text: str) -> Fault:
         raise ValueError("missing-scope needs a scope, as in missing-scope=employees:read")
     if kind == "5xx" and not re.fullmatch(r"5\d\d|", value):
         raise ValueError(f"5xx takes a status from 500 to 599, not {value!r}")
-    if kind in ("slow", "429") and not re.fullmatch(r"\d*\.?\d*", value):
+    if kind in ("slow", "429") and not re.fullmatch(r"(\d+(\.\d+)?)?", value):
         raise ValueError(f"{kind} takes seconds, not {value!r}")
     for option in options:
         name, _, number = option.partition("=")

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from gusto_pipeline.sandbox.server import GustoSandbox, running
-from gusto_pipeline_tests.sandbox.conftest import TODAY, client
+from gusto_pipeline_tests.sandbox.conftest import TODAY, client, web
 
 
 def employees_url(sandbox: GustoSandbox, company: int = 0) -> str:
@@ -34,7 +34,7 @@ def test_other_versions_are_not_acceptable(api: httpx.Client, version: str) -> N
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer nonsense"}])
 def test_without_a_living_token_nothing_is_answered(sandbox: GustoSandbox, headers: dict[str, str]) -> None:
-    answer = httpx.get(f"{sandbox.base_url}/v1/token_info", headers=headers)
+    answer = web.get(f"{sandbox.base_url}/v1/token_info", headers=headers)
     assert answer.status_code == 401
     assert answer.json()["errors"][0]["category"] == "invalid_token"
 
@@ -66,8 +66,8 @@ def test_paths_that_are_not_served_are_not_found(api: httpx.Client, path: str) -
 
 
 @pytest.mark.parametrize("body", ["[]", "{"])
-def test_a_body_must_be_a_json_object(fresh: GustoSandbox, fresh_api: httpx.Client, body: str) -> None:
-    assert fresh_api.post(employees_url(fresh), content=body).status_code == 400
+def test_a_body_must_be_a_json_object(sandbox: GustoSandbox, api: httpx.Client, body: str) -> None:
+    assert api.post(employees_url(sandbox), content=body).status_code == 400
 
 
 @pytest.mark.parametrize(("count", "pages"), [(0, 0), (1, 1), (24, 1), (25, 1), (26, 2), (50, 2), (51, 3)])
@@ -134,9 +134,9 @@ def test_refreshing_does_not_escape_the_limit() -> None:
         pair = sandbox.new_grant()
         secret = {"client_id": sandbox.client_id, "client_secret": sandbox.client_secret}
         grant = {"grant_type": "refresh_token", "refresh_token": pair["refresh_token"]}
-        fresh_pair = httpx.post(f"{sandbox.base_url}/oauth/token", json=secret | grant).json()
+        fresh_pair = web.post(f"{sandbox.base_url}/oauth/token", json=secret | grant).json()
         statuses = [
-            httpx.get(f"{sandbox.base_url}/v1/token_info", headers={"Authorization": f"Bearer {each['access_token']}"})
+            web.get(f"{sandbox.base_url}/v1/token_info", headers={"Authorization": f"Bearer {each['access_token']}"})
             for each in (pair, fresh_pair)
         ]
     assert [answer.status_code for answer in statuses] == [200, 429]

@@ -70,8 +70,9 @@ def closed(schema: Any, *, whole: bool) -> Any:
     """The schema refusing fields it does not name. `whole`: it stands alone, not as one part of an allOf."""
     if not isinstance(schema, dict):
         return schema
-    parts = {key: [closed(each, whole=False) for each in schema[key]] for key in ("allOf",) if key in schema}
-    parts |= {key: [closed(each, whole=False) for each in schema[key]] for key in ("anyOf", "oneOf") if key in schema}
+    parts: dict[str, Any] = {
+        key: [closed(each, whole=False) for each in schema[key]] for key in ("allOf", "anyOf", "oneOf") if key in schema
+    }
     if isinstance(schema.get("properties"), dict):
         parts["properties"] = {name: closed(each, whole=True) for name, each in schema["properties"].items()}
     if "items" in schema:

@@ -425,10 +425,10 @@ def create_compensation(call: Call) -> Any:
 def update_compensation(call: Call) -> Any:
     employee, job, row = find_compensation(call)
     check_version(call, shapes.version("compensation", row))
-    values = given(call, "compensation")
-    _check_compensation(job, row | values)
+    changed = row | given(call, "compensation")
+    _check_compensation(job, changed)
     _check_unsettled(call, employee, row)
-    row |= values
+    row |= changed
     _emit(call, "employee_job_compensation.updated", "Compensation", row["uuid"])
     return shapes.compensation(employee, job, row)
 
@@ -443,7 +443,7 @@ def delete_compensation(call: Call) -> Any:
 
 
 def _check_compensation(job: Record, row: Record) -> None:
-    """A later date is a planned change; two on the same date would contradict each other."""
+    """A later date is a planned change; two on the same date would contradict each other. Rounds the rate."""
     require(row, ["rate", "payment_unit", "flsa_status"])
     if not re.fullmatch(r"\d+(\.\d+)?", row["rate"]):
         raise invalid("rate", "Rate is not a valid number")
