@@ -22,7 +22,7 @@ _CREATED = datetime(2000, 1, 1, tzinfo=UTC)
 # Columns people look for first; then the others as the catalog has them, Gusto's ids and versions last.
 _LEADING = (
     "last_name", "first_name", "preferred_first_name", "business_name", "employee_name", "employee__full_name", "name",
-    "title", "job__title", "department", "manager__name", "work_email", "email", "phone", "job__hire_date", "start_date",
+    "job__title", "department", "manager__name", "work_email", "email", "phone", "job__hire_date", "start_date",
     "termination__effective_date", "dismissal_date", "compensation__rate", "compensation__payment_unit", "status",
     "policy__name", "first_day", "last_day", "hours",
 )  # fmt: skip
