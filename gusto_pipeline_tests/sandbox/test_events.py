@@ -87,7 +87,8 @@ def rename(sandbox: GustoSandbox, count: int = 1, company: int = 0) -> list[str]
 def test_the_cursor_walks_through_all_events_once(fresh: GustoSandbox, system: httpx.Client) -> None:
     rename(fresh, 7)
     seen: list[str] = []
-    more, after = "true", {}
+    more = "true"
+    after: dict[str, str] = {}
     while more == "true":
         answer = system.get("/v1/events", params={"limit": "4", **after})
         seen += [row["uuid"] for row in answer.json()]
@@ -107,8 +108,9 @@ def test_events_can_be_limited_to_a_company_and_a_kind(fresh: GustoSandbox, syst
 
 
 @pytest.mark.parametrize("name", ["starting_after_uuid", "resource_uuid"])
-def test_a_cursor_or_company_nobody_knows_is_refused(system: httpx.Client, name: str) -> None:
-    answer = system.get("/v1/events", params={name: "unknown"})
+def test_a_cursor_or_company_nobody_knows_is_refused(sandbox: GustoSandbox, name: str) -> None:
+    with system_client(sandbox) as system:
+        answer = system.get("/v1/events", params={name: "unknown"})
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["error_key"] == name
 
@@ -192,7 +194,8 @@ def test_a_subscription_can_be_deleted(system: httpx.Client, receiver: Receiver)
         ("http://127.0.0.1:9/hook", [], "subscription_types"),
     ],
 )
-def test_a_subscription_that_cannot_be_is_refused(system: httpx.Client, url: str, types: list[str], key: str) -> None:
-    answer = subscribe(system, url, *types)
+def test_a_subscription_that_cannot_be_is_refused(sandbox: GustoSandbox, url: str, types: list[str], key: str) -> None:
+    with system_client(sandbox) as system:
+        answer = subscribe(system, url, *types)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["error_key"] == key

@@ -23,6 +23,12 @@ def company(fresh: GustoSandbox) -> Company:
     return fresh.world.companies[0]
 
 
+@pytest.fixture
+def settled(sandbox: GustoSandbox) -> Company:
+    """The first company of the shared sandbox, for what is refused: that leaves it as it is."""
+    return sandbox.world.companies[0]
+
+
 def active(company: Company) -> Record:
     """Someone who works here and neither leaves nor came back."""
     return list(company.employees.values())[1]
@@ -128,11 +134,11 @@ def test_a_new_employee_is_a_draft_without_a_job(
     ],
 )
 def test_an_employee_that_cannot_be_is_refused(
-    company: Company, fresh_api: httpx.Client, body: Record, keys: list[str]
+    settled: Company, api: httpx.Client, body: Record, keys: list[str]
 ) -> None:
-    answer = fresh_api.post(f"/v1/companies/{company.uuid}/employees", json=body)
+    answer = api.post(f"/v1/companies/{settled.uuid}/employees", json=body)
     assert [key for key, _ in messages(answer)] == keys
-    assert len(company.employees) == 40
+    assert len(settled.employees) == 40
 
 
 def test_a_draft_can_be_deleted_an_employee_cannot(company: Company, fresh_api: httpx.Client) -> None:
@@ -165,15 +171,15 @@ def test_people_move_between_departments(company: Company, fresh_api: httpx.Clie
 
 
 @pytest.mark.parametrize("wrong", [[{"uuid": "unknown"}], ["x"], [{}], 7, [{"uuid": []}]])
-def test_only_the_companys_people_can_join_a_department(company: Company, fresh_api: httpx.Client, wrong: Any) -> None:
-    one = f"/v1/departments/{next(iter(company.departments))}"
-    version = fresh_api.get(one).json()["version"]
-    answer = fresh_api.put(f"{one}/add", json={"version": version, "employees": wrong, "contractors": wrong})
+def test_only_the_companys_people_can_join_a_department(settled: Company, api: httpx.Client, wrong: Any) -> None:
+    one = f"/v1/departments/{next(iter(settled.departments))}"
+    version = api.get(one).json()["version"]
+    answer = api.put(f"{one}/add", json={"version": version, "employees": wrong, "contractors": wrong})
     assert messages(answer) == [("employees", "Employees must be valid"), ("contractors", "Contractors must be valid")]
 
 
-def test_two_departments_cannot_have_the_same_name(company: Company, fresh_api: httpx.Client) -> None:
-    answer = fresh_api.post(f"/v1/companies/{company.uuid}/departments", json={"title": "engineering"})
+def test_two_departments_cannot_have_the_same_name(settled: Company, api: httpx.Client) -> None:
+    answer = api.post(f"/v1/companies/{settled.uuid}/departments", json={"title": "engineering"})
     assert messages(answer) == [("title", "Department name has already been taken.")]
 
 
@@ -183,8 +189,8 @@ def test_two_departments_cannot_have_the_same_name(company: Company, fresh_api: 
 PLACE = {"street_1": "1 Main St", "city": "Salem", "state": "MA", "zip": "01970"}
 
 
-def test_a_location_without_an_address_is_refused(company: Company, fresh_api: httpx.Client) -> None:
-    answer = fresh_api.post(f"/v1/companies/{company.uuid}/locations", json={"state": "Mass."})
+def test_a_location_without_an_address_is_refused(settled: Company, api: httpx.Client) -> None:
+    answer = api.post(f"/v1/companies/{settled.uuid}/locations", json={"state": "Mass."})
     assert [key for key, _ in messages(answer)] == ["street_1", "city", "state", "zip"]
 
 
@@ -249,21 +255,21 @@ def test_a_raise_can_be_planned_changed_and_dropped(
     ],
 )
 def test_pay_that_cannot_be_is_refused(
-    company: Company, fresh_api: httpx.Client, change: Record, key: str, message: str
+    settled: Company, api: httpx.Client, change: Record, key: str, message: str
 ) -> None:
-    url = f"/v1/jobs/{active(company)['jobs'][0]['uuid']}/compensations"
-    assert messages(fresh_api.post(url, json=RAISE | change)) == [(key, message)]
+    url = f"/v1/jobs/{active(settled)['jobs'][0]['uuid']}/compensations"
+    assert messages(api.post(url, json=RAISE | change)) == [(key, message)]
 
 
-def test_two_compensations_cannot_start_on_the_same_day(company: Company, fresh_api: httpx.Client) -> None:
-    job = active(company)["jobs"][0]
+def test_two_compensations_cannot_start_on_the_same_day(settled: Company, api: httpx.Client) -> None:
+    job = active(settled)["jobs"][0]
     same = RAISE | {"effective_date": job["compensations"][0]["effective_date"]}
-    assert messages(fresh_api.post(f"/v1/jobs/{job['uuid']}/compensations", json=same))[0][0] == "effective_date"
+    assert messages(api.post(f"/v1/jobs/{job['uuid']}/compensations", json=same))[0][0] == "effective_date"
 
 
-def test_pay_that_was_paid_stays(company: Company, fresh_api: httpx.Client) -> None:
-    paid = active(company)["jobs"][0]["compensations"][0]["uuid"]
-    refused = fresh_api.delete(f"/v1/compensations/{paid}")
+def test_pay_that_was_paid_stays(settled: Company, api: httpx.Client) -> None:
+    paid = active(settled)["jobs"][0]["compensations"][0]["uuid"]
+    refused = api.delete(f"/v1/compensations/{paid}")
     assert messages(refused) == [("base", "Compensation has already been processed on payroll.")]
 
 
@@ -290,13 +296,13 @@ def test_a_dismissal_is_scheduled_and_cancelled(fresh: GustoSandbox, company: Co
         ({"effective_date": 7}, "Effective date is not a valid date"),
     ],
 )
-def test_a_dismissal_needs_a_date(company: Company, fresh_api: httpx.Client, body: Record, message: str) -> None:
-    answer = fresh_api.post(f"/v1/employees/{active(company)['uuid']}/terminations", json=body)
+def test_a_dismissal_needs_a_date(settled: Company, api: httpx.Client, body: Record, message: str) -> None:
+    answer = api.post(f"/v1/employees/{active(settled)['uuid']}/terminations", json=body)
     assert messages(answer) == [("effective_date", message)]
 
 
-def test_who_is_gone_cannot_be_dismissed(company: Company, fresh_api: httpx.Client) -> None:
-    answer = fresh_api.post(f"/v1/employees/{gone(company)['uuid']}/terminations", json={"effective_date": TOMORROW})
+def test_who_is_gone_cannot_be_dismissed(settled: Company, api: httpx.Client) -> None:
+    answer = api.post(f"/v1/employees/{gone(settled)['uuid']}/terminations", json={"effective_date": TOMORROW})
     assert messages(answer) == [("base", "Employee has already been terminated")]
 
 
@@ -324,8 +330,8 @@ def test_a_rehire_is_scheduled_changed_and_dropped(
     assert event_types(fresh) == ["employee.rehired", "employee.updated", "employee.rehire_cancelled"]
 
 
-def test_a_rehire_names_all_that_is_missing(company: Company, fresh_api: httpx.Client) -> None:
-    answer = fresh_api.post(f"/v1/employees/{gone(company)['uuid']}/rehire", json={})
+def test_a_rehire_names_all_that_is_missing(settled: Company, api: httpx.Client) -> None:
+    answer = api.post(f"/v1/employees/{gone(settled)['uuid']}/rehire", json={})
     assert messages(answer) == [
         ("effective_date", "Effective date is required"),
         ("work_location_uuid", "Work location not found"),
@@ -333,25 +339,25 @@ def test_a_rehire_names_all_that_is_missing(company: Company, fresh_api: httpx.C
     ]
 
 
-def test_only_who_was_dismissed_can_be_rehired(company: Company, fresh_api: httpx.Client) -> None:
-    url = f"/v1/employees/{active(company)['uuid']}/rehire"
-    assert messages(fresh_api.post(url, json={}))[0][1] == "Cannot rehire if employee has not been terminated"
-    assert messages(fresh_api.delete(url))[0][1].startswith("The employee does not have any future employment")
+def test_only_who_was_dismissed_can_be_rehired(settled: Company, api: httpx.Client) -> None:
+    url = f"/v1/employees/{active(settled)['uuid']}/rehire"
+    assert messages(api.post(url, json={}))[0][1] == "Cannot rehire if employee has not been terminated"
+    assert messages(api.delete(url))[0][1].startswith("The employee does not have any future employment")
 
 
-def test_a_rehire_in_effect_cannot_be_dropped(company: Company, fresh_api: httpx.Client) -> None:
+def test_a_rehire_in_effect_cannot_be_dropped(settled: Company, api: httpx.Client) -> None:
     day = TODAY.isoformat()
-    back = next(row for row in company.employees.values() if row["spells"][1:] and row["spells"][1]["hire_date"] < day)
-    answer = fresh_api.delete(f"/v1/employees/{back['uuid']}/rehire")
+    back = next(row for row in settled.employees.values() if row["spells"][1:] and row["spells"][1]["hire_date"] < day)
+    answer = api.delete(f"/v1/employees/{back['uuid']}/rehire")
     assert messages(answer)[0][1].startswith("Unable to delete the rehire that is already effective")
 
 
-def test_a_dismissal_before_a_rehire_cannot_be_changed(company: Company, fresh_api: httpx.Client) -> None:
+def test_a_dismissal_before_a_rehire_cannot_be_changed(settled: Company, api: httpx.Client) -> None:
     day = TODAY.isoformat()
-    row = next(row for row in company.employees.values() if row["spells"][1:] and row["spells"][1]["hire_date"] > day)
+    row = next(row for row in settled.employees.values() if row["spells"][1:] and row["spells"][1]["hire_date"] > day)
     url = f"/v1/terminations/{row['uuid']}"
-    version = fresh_api.get(url).json()["version"]
-    answer = fresh_api.put(url, json={"version": version, "effective_date": day})
+    version = api.get(url).json()["version"]
+    answer = api.put(url, json={"version": version, "effective_date": day})
     assert messages(answer) == [("base", "Unable to modify a termination with a future rehire.")]
 
 
