@@ -1,0 +1,1 @@
+"""A local server that behaves like the APIs the pipeline talks to; for the demo, development and tests."""
