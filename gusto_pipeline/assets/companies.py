@@ -53,7 +53,7 @@ def finish(
     context: dg.AssetExecutionContext,
     metadata: dict[dg.AssetKey, dict[str, dict[str, Any]]],
     problems: dict[str, Exception],
-) -> Iterator[dg.MaterializeResult]:
+) -> Iterator[dg.MaterializeResult | dg.AssetMaterialization]:
     """Materialize what worked, with each company's own metadata, then fail the step naming what did not.
 
     `metadata` is by asset key and partition key. No step retries: the client has already retried what can pass.

@@ -78,7 +78,7 @@ spreadsheet_assets = {name: spreadsheet_asset(category) for name, category in CA
     description="The analysts' DuckDB file: staging and flat tables of every company without secret columns. It is "
     "replaced whole after a sync, so it is never locked by the pipeline and never half-written.",
 )
-def analytics(context: dg.AssetExecutionContext, pipeline: PipelineResource) -> Iterator[dg.MaterializeResult]:
+def analytics(context: dg.AssetExecutionContext, pipeline: PipelineResource) -> Iterator[Any]:
     settings = pipeline.settings()
 
     def one(slug: str) -> dict[str, Any]:

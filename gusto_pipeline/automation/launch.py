@@ -76,10 +76,11 @@ def run_job(
         materialization = event.step_materialization_data.materialization
         values = {name: value.value for name, value in materialization.metadata.items()}
         made[materialization.asset_key.to_user_string()] = values
-    return Outcome(run_id, result.success, made, tuple(_cause(event) for event in result.get_step_failure_events()))
+    return Outcome(run_id, result.success, made, tuple(cause(event) for event in result.get_step_failure_events()))
 
 
-def _cause(event: dg.DagsterEvent) -> str:
+def cause(event: dg.DagsterEvent) -> str:
+    """Why a step failed, in the words of what failed."""
     failure = event.step_failure_data
     if failure.user_failure_data and failure.user_failure_data.description:
         return failure.user_failure_data.description

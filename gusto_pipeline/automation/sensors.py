@@ -3,6 +3,7 @@
 import dagster as dg
 
 from gusto_pipeline.assets.companies import companies
+from gusto_pipeline.automation.launch import cause
 from gusto_pipeline.automation.schedules import wanted_companies
 from gusto_pipeline.resources.pipeline import PipelineResource
 
@@ -28,6 +29,5 @@ def company_partitions(context: dg.SensorEvaluationContext, pipeline: PipelineRe
 )
 def failed_runs(context: dg.RunFailureSensorContext) -> None:
     company = context.dagster_run.tags.get("dagster/partition", "")
-    failures = context.get_step_failure_events() or [context.failure_event]
-    causes = "; ".join(str(event.message) for event in failures)
+    causes = "; ".join(map(cause, context.get_step_failure_events())) or str(context.failure_event.message)
     context.log.error(f"{context.dagster_run.job_name} failed for {company or 'several companies'}: {causes}")
