@@ -1,0 +1,110 @@
+"""Who may import whom, and what appears in one place only."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "gusto_pipeline"
+FILES = sorted(PACKAGE.rglob("*.py"))
+ORCHESTRATION = {"assets", "automation", "resources", "definitions"}
+
+FOUNDATION = {"clock", "schema", "config"}
+
+# What each part of the package may import from the rest of it. `sync` joins Gusto and the warehouse.
+MAY_IMPORT = {
+    "clock": set[str](),
+    "schema": set[str](),
+    "config": set[str](),
+    "connections": FOUNDATION,
+    "gusto": FOUNDATION | {"connections"},
+    "warehouse": FOUNDATION,
+    "spreadsheets": FOUNDATION | {"warehouse"},
+    "provisioning": FOUNDATION | {"warehouse", "connections"},
+    "sync": FOUNDATION | {"connections", "gusto", "warehouse"},
+    "sandbox": {"clock"},
+}
+
+
+def part(file: Path) -> str:
+    """The top-level package or module a file belongs to."""
+    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{file}: relative imports hide who is imported"
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def own(file: Path) -> set[str]:
+    """Parts of the package that a file imports, other than its own."""
+    found = {name.split(".")[1] for name in imports(file) if name.startswith("gusto_pipeline.")}
+    return found - {part(file)}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_imports_go_downward(file):
+    if part(file) in MAY_IMPORT:
+        assert own(file) <= MAY_IMPORT[part(file)]
+    elif part(file) != "cli":
+        assert "sandbox" not in own(file)
+        assert "cli" not in own(file)
+
+
+def test_every_part_of_the_package_has_its_place():
+    known = MAY_IMPORT.keys() | ORCHESTRATION | {"cli", "__init__"}
+    assert {part(file) for file in FILES} <= known
+
+
+def test_only_orchestration_imports_dagster():
+    users = {part(file) for file in FILES if any(re.match(r"dagster\b", name) for name in imports(file))}
+    assert users == ORCHESTRATION
+
+
+def test_nothing_private_of_dagster_is_imported():
+    everything = [*FILES, *Path(__file__).parent.rglob("*.py")]
+    assert not [
+        (file, name) for file in everything for name in imports(file) if re.match(r"dagster\w*\.(.*\.)?_", name)
+    ]
+
+
+def test_the_command_line_starts_without_dagster():
+    code = "import sys, gusto_pipeline.cli; sys.exit('dagster' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_only_the_clock_reads_the_time_of_day():
+    readers = {
+        str(file.relative_to(PACKAGE))
+        for file in FILES
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and (node.func.value.id, node.func.attr)
+        in {("datetime", "now"), ("datetime", "utcnow"), ("datetime", "today"), ("date", "today"), ("time", "time")}
+    }
+    assert readers == {"clock.py"}
+
+
+def test_nothing_is_left_to_do():
+    marks = re.compile(r"\b(TODO|FIXME|HACK)\b")
+    sources = [*FILES, *PACKAGE.rglob("*.sql")]
+    assert not [file for file in sources if marks.search(file.read_text(encoding="utf-8"))]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_every_module_says_what_belongs_in_it(file):
+    source = file.read_text(encoding="utf-8")
+    assert not source.strip() or ast.get_docstring(ast.parse(source))
