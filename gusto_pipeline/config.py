@@ -8,14 +8,27 @@ and key. Without a file the defaults hold.
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from croniter import croniter
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
+
+from gusto_pipeline.gusto.catalog import CATEGORIES
 
 PRODUCTION = "https://api.gusto.com"
 DEMO = "https://api.gusto-demo.com"
@@ -23,6 +36,13 @@ DEMO = "https://api.gusto-demo.com"
 
 class ConfigError(Exception):
     """pipeline.yaml or the environment is wrong; the message says where and what would be right."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint for a name that does not exist: the one most like it, else all there are."""
+    known = list(known)
+    near = get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean {near[0]}?" if near else f"there are: {', '.join(known) or 'none'}"
 
 
 def _known_zone(zone: str) -> str:
@@ -68,6 +88,123 @@ class Spreadsheets(_Section):
     timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
 
 
+class Pick(_Section):
+    """One column of a job's output: a column of the flat table, or an SQL expression over it with a header."""
+
+    column: str = ""
+    sql: str = ""
+    header: str = ""
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if bool(self.column) == bool(self.sql):
+            raise ValueError("needs either `column` or `sql`")
+        if self.sql and not self.header:
+            raise ValueError("needs a `header` for its `sql`")
+        return self
+
+
+FREQUENCIES = {
+    "hourly": "0 * * * *",
+    "daily": "0 {hour} * * *",
+    "weekly": "0 {hour} * * 1",
+    "monthly": "0 {hour} 1 * *",
+}
+_PLACEHOLDERS = {"job": "a", "company": "a", "date": "2026-01-01"}
+
+
+class FlattenJob(_Section):
+    """These categories, flattened like this, into that place, this often."""
+
+    name: str = Field(description="Names the job's asset, schedule and files: lower-case letters, digits, underscores")
+    categories: tuple[str, ...] = Field(min_length=1, description="Several become sheets of one workbook")
+    companies: tuple[str, ...] = Field(default=(), description="By name in Gusto; empty: every connected one")
+    file: str = Field(
+        default="{job}", description="File name without ending; {job}, {company} and {date} are filled in"
+    )
+    format: Literal["xlsx", "csv", "parquet"] = "xlsx"
+    destination: str = Field(default="", description="A folder, or a URL such as s3://bucket/folder; default: home")
+    columns: dict[str, tuple[Pick, ...]] = Field(
+        default_factory=dict, description="Columns by table, in order; a plain list is for the first category's table"
+    )
+    filter: dict[str, str] = Field(
+        default_factory=dict, description="SQL condition by table; plain text is for the first category's table"
+    )
+    pii: dict[str, Literal["keep", "drop", "mask", "hash"]] = Field(
+        default_factory=dict, description="What becomes of a column; secret columns are dropped unless named"
+    )
+    frequency: str = Field(default="daily", description="once, hourly, daily, weekly, monthly or a cron expression")
+    hour: int = Field(default=6, ge=0, le=23, description="Hour of daily, weekly and monthly jobs")
+    timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_forms(cls, given: Any) -> Any:
+        """`category: x` for one category; a plain `columns` list or `filter` text for its own table; names as picks."""
+        if not isinstance(given, dict):
+            return given
+        given = dict(given)
+        if "category" in given:
+            given["categories"] = [given.pop("category")]
+        if isinstance(given.get("categories"), str):
+            given["categories"] = [given["categories"]]
+        own = str((given.get("categories") or [""])[0])
+        for key, plain in (("columns", list), ("filter", str)):
+            if isinstance(given.get(key), plain):
+                given[key] = {own: given[key]}
+        if isinstance(given.get("columns"), dict):
+            given["columns"] = {
+                table: [{"column": pick} if isinstance(pick, str) else pick for pick in picks or ()]
+                for table, picks in given["columns"].items()
+            }
+        return given
+
+    @field_validator("name")
+    @classmethod
+    def _plain_name(cls, name: str) -> str:
+        if not re.fullmatch(r"[a-z][a-z0-9_]{0,59}", name):
+            raise ValueError(f"{name!r} is no name: lower-case letters, digits and underscores, a letter first")
+        return name
+
+    @field_validator("categories")
+    @classmethod
+    def _known_categories(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in CATEGORIES:
+                raise ValueError(f"there is no category {name!r}; {nearest(name, CATEGORIES)}")
+        return names
+
+    @field_validator("file")
+    @classmethod
+    def _one_file_name(cls, file: str) -> str:
+        try:
+            filled = file.format(**_PLACEHOLDERS)
+        except (KeyError, IndexError, ValueError):
+            raise ValueError("may only hold the placeholders {job}, {company} and {date}") from None
+        if (
+            not filled
+            or filled != filled.strip(" .")
+            or re.search(r'[/\\:*?"<>|\x00-\x1f]', filled)
+            or len(filled) > 120
+        ):
+            raise ValueError('is no file name: no slashes, none of : * ? " < > |, no dot or space at its ends')
+        return file
+
+    @field_validator("frequency")
+    @classmethod
+    def _known_frequency(cls, frequency: str) -> str:
+        if frequency not in ("once", *FREQUENCIES) and not croniter.is_valid(frequency):
+            raise ValueError(f"is neither once, {', '.join(FREQUENCIES)} nor a cron expression of five fields")
+        return frequency
+
+    @property
+    def cron(self) -> str | None:
+        """When it runs, as a cron expression; None for a job that is only run by hand."""
+        if self.frequency == "once":
+            return None
+        return FREQUENCIES.get(self.frequency, self.frequency).format(hour=self.hour)
+
+
 class Settings(_Section):
     """Everything pipeline.yaml may say."""
 
@@ -75,6 +212,35 @@ class Settings(_Section):
     gusto: Gusto = Gusto()
     sync: Sync = Sync()
     spreadsheets: Spreadsheets = Spreadsheets()
+    jobs: tuple[FlattenJob, ...] = ()
+
+    @field_validator("jobs")
+    @classmethod
+    def _jobs_apart(cls, jobs: tuple[FlattenJob, ...]) -> tuple[FlattenJob, ...]:
+        names: set[str] = set(CATEGORIES)
+        files: dict[tuple[str, str, str], str] = {}
+        for job in jobs:
+            if job.name in names:
+                raise ValueError(f"two jobs, or a job and a category, are called {job.name!r}; names have to differ")
+            names.add(job.name)
+            target = (job.destination.rstrip("/"), job.file.replace("{job}", job.name).casefold(), job.format)
+            if target in files:
+                raise ValueError(f"the jobs {files[target]!r} and {job.name!r} would write the same file")
+            if "{company}" not in job.file and len(job.companies) != 1 and job.destination:
+                raise ValueError(
+                    f"the job {job.name!r} writes several companies into one place: put {{company}} into `file`"
+                )
+            files[target] = job.name
+        return jobs
+
+    def job(self, name: str) -> FlattenJob:
+        """The flatten job of this name. Raises ConfigError with the nearest one there is."""
+        for job in self.jobs:
+            if job.name == name:
+                return job
+        raise ConfigError(
+            f"There is no job {name!r} in pipeline.yaml; {nearest(name, [job.name for job in self.jobs])}"
+        )
 
     @property
     def warehouse(self) -> Path:
@@ -151,7 +317,6 @@ def _problem(file: Path, tree: Any, problem: Any) -> str:
     """One line: file, line and key of a validation error, and for an unknown key the nearest one that exists."""
     line = 1
     here: Any = tree
-    model: Any = Settings
     *_, last = problem["loc"]
     for part in problem["loc"]:
         position = getattr(here, "lc", None)
@@ -160,13 +325,21 @@ def _problem(file: Path, tree: Any, problem: Any) -> str:
             here = here[part]
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        for part in problem["loc"][:-1]:
-            model = model.model_fields[part].annotation
-        near = get_close_matches(str(last), model.model_fields, n=1, cutoff=0.5)
-        known = f"did you mean {near[0]}?" if near else f"known here: {', '.join(model.model_fields)}."
-        return f"{file}, line {line}: unknown key {key}; {known}"
+        return (
+            f"{file}, line {line}: unknown key {key}; {nearest(str(last), _model_at(problem['loc'][:-1]).model_fields)}"
+        )
     message = problem["msg"].removeprefix("Value error, ")
     return f"{file}, line {line}: {key}: {message[0].lower()}{message[1:].rstrip('.')}."
+
+
+def _model_at(path: Sequence[str | int]) -> type[BaseModel]:
+    model: Any = Settings
+    for part in path:
+        if isinstance(part, str) and part in getattr(model, "model_fields", {}):
+            model = model.model_fields[part].annotation
+        while get_args(model):
+            model = next(inner for inner in reversed(get_args(model)) if inner is not Ellipsis)
+    return model
 
 
 def _anchored(settings: Settings, folder: Path) -> Settings:
@@ -178,6 +351,12 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
         update={
             "home": anchor(settings.home),
             "sync": settings.sync.model_copy(update={"applicants_folder": anchor(settings.sync.applicants_folder)}),
+            "jobs": tuple(
+                job.model_copy(update={"destination": str(anchor(Path(job.destination)))})
+                if job.destination and "://" not in job.destination
+                else job
+                for job in settings.jobs
+            ),
             "spreadsheets": sheets.model_copy(update={"folder": sheets.folder and anchor(sheets.folder)}),
         }
     )

@@ -2,20 +2,25 @@
 
 import dagster as dg
 
-from gusto_pipeline.assets.spreadsheets import analytics, spreadsheet_assets
+from gusto_pipeline.assets.spreadsheets import analytics, job_asset, spreadsheet_assets
 from gusto_pipeline.assets.staging import gusto, staging_assets
-from gusto_pipeline.automation.jobs import category_jobs, sync_everything
-from gusto_pipeline.automation.schedules import daily_sync
+from gusto_pipeline.automation.jobs import category_jobs, flatten_job, sync_everything
+from gusto_pipeline.automation.schedules import daily_sync, flatten_schedule
 from gusto_pipeline.automation.sensors import company_partitions, failed_runs
 from gusto_pipeline.config import load_settings
 from gusto_pipeline.resources.pipeline import GustoResource, PipelineResource
 
+settings = load_settings()
 pipeline = PipelineResource()
 
+job_assets = {job.name: job_asset(job) for job in settings.jobs}
+flatten_jobs = {job.name: flatten_job(job, job_assets[job.name]) for job in settings.jobs}
+flatten_schedules = [flatten_schedule(job, flatten_jobs[job.name]) for job in settings.jobs]
+
 defs = dg.Definitions(
-    assets=[gusto, *staging_assets.values(), *spreadsheet_assets.values(), analytics],
-    jobs=[sync_everything, *category_jobs],
-    schedules=[daily_sync(load_settings())],
+    assets=[gusto, *staging_assets.values(), *spreadsheet_assets.values(), *job_assets.values(), analytics],
+    jobs=[sync_everything, *category_jobs, *flatten_jobs.values()],
+    schedules=[daily_sync(settings), *filter(None, flatten_schedules)],
     sensors=[company_partitions, failed_runs],
     resources={
         "pipeline": pipeline,

@@ -7,9 +7,11 @@ import dagster as dg
 
 from gusto_pipeline.assets.companies import OWNERS, companies, each_company, finish
 from gusto_pipeline.assets.staging import table_key
+from gusto_pipeline.config import FlattenJob
 from gusto_pipeline.gusto.catalog import CATEGORIES, COMPANY_CATEGORIES, Category
+from gusto_pipeline.jobs import flatten, job_tables
 from gusto_pipeline.resources.pipeline import PipelineResource
-from gusto_pipeline.spreadsheets.workbook import write_category
+from gusto_pipeline.spreadsheets.workbook import write_tables
 from gusto_pipeline.spreadsheets.writers import Written
 from gusto_pipeline.warehouse.flatten import rows
 from gusto_pipeline.warehouse.publish import publish
@@ -32,7 +34,7 @@ def spreadsheet_asset(category: Category) -> dg.AssetsDefinition:
         settings = pipeline.settings()
 
         def one(slug: str) -> list[Written]:
-            return write_category(
+            return write_tables(
                 pipeline.warehouse(),
                 category.name,
                 tables,
@@ -63,6 +65,32 @@ def _metadata(files: list[Written]) -> dict[str, Any]:
     if warnings := [warning for file in files for warning in file.warnings]:
         metadata["warnings"] = "; ".join(warnings)
     return metadata
+
+
+def job_asset(job: FlattenJob) -> dg.AssetsDefinition:
+    """The asset of a flatten job declared in pipeline.yaml. It reads the job anew at each run."""
+
+    @dg.asset(
+        key=["spreadsheets", job.name],
+        partitions_def=companies,
+        deps=[table_key(table_rows.table.name) for table_rows in job_tables(job)],
+        group_name="spreadsheets",
+        kinds={"excel" if job.format == "xlsx" else job.format},
+        owners=OWNERS,
+        description=f"Job {job.name} of pipeline.yaml: {', '.join(job.categories)} as {job.format}, {job.frequency}.",
+    )
+    def flattened(context: dg.AssetExecutionContext, pipeline: PipelineResource) -> Iterator[Any]:
+        settings = pipeline.settings()
+        made, problems = each_company(
+            context, lambda slug: flatten(settings.job(job.name), pipeline.company(slug), settings)
+        )
+        metadata = {
+            slug: {**_metadata(done.files), "destination": done.place, "unchanged": not done.changed}
+            for slug, done in made.items()
+        }
+        yield from finish(context, {context.asset_key: metadata}, problems)
+
+    return flattened
 
 
 spreadsheet_assets = {name: spreadsheet_asset(category) for name, category in CATEGORIES.items()}

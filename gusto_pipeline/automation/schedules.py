@@ -1,11 +1,13 @@
 """When jobs run by themselves. Everything here is off until switched on in the UI."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import dagster as dg
 
 from gusto_pipeline.automation.jobs import sync_everything
-from gusto_pipeline.config import Settings
+from gusto_pipeline.config import FlattenJob, Settings
+from gusto_pipeline.jobs import job_companies
 from gusto_pipeline.resources.pipeline import PipelineResource
 from gusto_pipeline.sync import connected_companies
 
@@ -16,20 +18,52 @@ def wanted_companies(pipeline: PipelineResource) -> list[str]:
     return [c.slug for c in connected_companies(pipeline.store()) if not named or {c.slug, c.name, c.uuid} & set(named)]
 
 
-def daily_sync(settings: Settings) -> dg.ScheduleDefinition:
-    """Every company once a day, a run each, so that one company's trouble is its own."""
+def _run_per_company(
+    name: str,
+    job: Any,
+    cron: str,
+    timezone: str,
+    description: str,
+    slugs: Callable[[PipelineResource], list[str]],
+) -> dg.ScheduleDefinition:
+    """A schedule that asks for one run per company and tick, so that one company's trouble is its own."""
 
-    @dg.schedule(
-        job=sync_everything,
-        cron_schedule=f"0 {settings.sync.hour} * * *",
-        execution_timezone=settings.sync.timezone,
-        description="Syncs every connected company once a day, a run per company.",
-    )
-    def daily(context: dg.ScheduleEvaluationContext, pipeline: PipelineResource) -> Iterator[dg.RunRequest]:
-        tick = context.scheduled_execution_time
-        slugs = wanted_companies(pipeline)
-        context.instance.add_dynamic_partitions("companies", slugs)
-        for slug in slugs:
+    @dg.schedule(name=name, job=job, cron_schedule=cron, execution_timezone=timezone, description=description)
+    def schedule(context: dg.ScheduleEvaluationContext, pipeline: PipelineResource) -> Iterator[dg.RunRequest]:
+        tick, wanted = context.scheduled_execution_time, slugs(pipeline)
+        context.instance.add_dynamic_partitions("companies", wanted)
+        for slug in wanted:
             yield dg.RunRequest(run_key=f"{slug}-{tick.isoformat()}", partition_key=slug)
 
-    return daily
+    return schedule
+
+
+def daily_sync(settings: Settings) -> dg.ScheduleDefinition:
+    """Everything, once a day."""
+    return _run_per_company(
+        "daily_sync",
+        sync_everything,
+        f"0 {settings.sync.hour} * * *",
+        settings.sync.timezone,
+        "Syncs every connected company once a day, a run per company.",
+        wanted_companies,
+    )
+
+
+def flatten_schedule(job: FlattenJob, asset_job: Any) -> dg.ScheduleDefinition | None:
+    """As often as the job says; None for a job that is only run by hand."""
+
+    def companies(pipeline: PipelineResource) -> list[str]:
+        settings = pipeline.settings()
+        return [company.slug for company in job_companies(settings.job(job.name), settings)]
+
+    if job.cron is None:
+        return None
+    return _run_per_company(
+        f"flatten_{job.name}_schedule",
+        asset_job,
+        job.cron,
+        job.timezone,
+        f"Runs job {job.name} of pipeline.yaml, {job.frequency}, a run per company.",
+        companies,
+    )

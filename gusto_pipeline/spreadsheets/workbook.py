@@ -6,13 +6,24 @@ record's id and their position. What a sheet shows is the flat view of its table
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from pathlib import Path
 
 import duckdb
 
-from gusto_pipeline.spreadsheets.writers import Column, Sheet, Written, write_csv, write_parquet, write_xlsx
+from gusto_pipeline.schema import SECRET
+from gusto_pipeline.spreadsheets.writers import (
+    Column,
+    Sheet,
+    SpreadsheetError,
+    Written,
+    write_csv,
+    write_parquet,
+    write_xlsx,
+)
 from gusto_pipeline.warehouse.flatten import Rows, literal, quote
 from gusto_pipeline.warehouse.warehouse import Warehouse
 
@@ -30,7 +41,29 @@ _LEADING = (
 _READING_ORDER = ("last_name", "first_name", "business_name", "employee_name", "name", "title", "hire_date", "key")
 
 
-def write_category(
+@dataclass(frozen=True)
+class Choice:
+    """One column as a job wants it: a column of the flat view, or an SQL expression over it, under `header`."""
+
+    column: str = ""
+    sql: str = ""
+    header: str = ""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a job changes: chosen columns and an SQL condition by table, and what becomes of sensitive columns.
+
+    `pii` is keep, drop, mask or hash by column name. Secret columns are dropped unless they are named there. A hash is
+    the same for equal values of a company and good for joining; short numbers can be guessed from it, so drop those.
+    """
+
+    columns: Mapping[str, Sequence[Choice]] = field(default_factory=dict)
+    filters: Mapping[str, str] = field(default_factory=dict)
+    pii: Mapping[str, str] = field(default_factory=dict)
+
+
+def write_tables(
     warehouse: Warehouse,
     name: str,
     tables: Sequence[Rows],
@@ -39,13 +72,14 @@ def write_category(
     *,
     formats: Sequence[str],
     timezone: str,
+    layout: Layout | None = None,
 ) -> list[Written]:
     """Write `<name>.xlsx`, `<name>.csv`, `<name>.<table>.csv` … into `folder` from the warehouse's flat views.
 
     Files whose content would be the same are left alone. Raises SpreadsheetError, WarehouseError.
     """
     with warehouse.read() as connection:
-        sheets = [_sheet(connection, rows, company_uuid) for rows in tables]
+        sheets = sheets_of(connection, tables, company_uuid, layout or Layout())
         return list(_write(connection, name, sheets, folder, formats, timezone))
 
 
@@ -72,30 +106,88 @@ def _has_rows(connection: duckdb.DuckDBPyConnection, sheet: Sheet) -> bool:
     return bool(connection.execute(f"SELECT 1 FROM ({sheet.query}) LIMIT 1").fetchall())
 
 
-def _sheet(connection: duckdb.DuckDBPyConnection, rows: Rows, company_uuid: str) -> Sheet:
-    view = f"flat.{quote(rows.table.name)}"
-    comments = {column.name: column.comment for column in rows.columns}
-    described = connection.execute(f"DESCRIBE {view}").fetchall()
-    columns = tuple(
-        Column(name, comments.get(name, ""), type, _kind(name, type))
-        for name, type, *_ in described
-        if name != "company_uuid"
+def sheets_of(
+    connection: duckdb.DuckDBPyConnection, tables: Sequence[Rows], company_uuid: str, layout: Layout
+) -> list[Sheet]:
+    """The sheets a layout makes of `tables`. Raises SpreadsheetError naming table and column, or the SQL, at fault."""
+    known = {rows.table.name for rows in tables}
+    for table in (*layout.columns, *layout.filters):
+        if table not in known:
+            raise SpreadsheetError(f"there is no table {table!r} in this job; {_nearest(table, known)}")
+    return [_sheet(connection, rows, company_uuid, layout) for rows in tables]
+
+
+def _sheet(connection: duckdb.DuckDBPyConnection, rows: Rows, company_uuid: str, layout: Layout) -> Sheet:
+    table = rows.table.name
+    view = f"flat.{quote(table)}"
+    types = {name: type for name, type, *_ in connection.execute(f"DESCRIBE {view}").fetchall()}
+    declared = {column.name: column for column in rows.columns}
+    secret = {name for name, column in declared.items() if column.sensitivity == SECRET}
+    choices = list(layout.columns.get(table, ())) or [
+        Choice(column) for column in sorted(types, key=_rank) if column != "company_uuid"
+    ]
+    chosen, columns = [], []
+    for choice in choices:
+        if choice.column and choice.column not in types:
+            raise SpreadsheetError(f"table {table} has no column {choice.column!r}; {_nearest(choice.column, types)}")
+        policy = layout.pii.get(choice.column, "drop" if choice.column in secret else "keep")
+        if policy == "drop":
+            continue
+        header = choice.header or choice.column
+        expression = f"({choice.sql})" if choice.sql else _guarded(choice.column, types[choice.column], policy)
+        chosen.append(f"{expression} AS {quote(header)}")
+        columns.append((header, declared[choice.column].comment if choice.column in declared else choice.sql))
+    order = [f"t.{quote(column)}" for column in (*_READING_ORDER, *rows.key, "position") if column in types]
+    condition = f" AND ({layout.filters[table]})" if table in layout.filters else ""
+    query = f"SELECT {', '.join(chosen)} FROM {view} t WHERE company_uuid = {literal(company_uuid)}{condition}"
+    query += f" ORDER BY {', '.join(order or ['ALL'])}"
+    try:
+        described = connection.execute(f"DESCRIBE {query}").fetchall()
+    except duckdb.Error as error:
+        raise SpreadsheetError(f"table {table}: {_sql_problem(error)}") from None
+    made = tuple(
+        Column(header, comment, type, _kind(header, type))
+        for (header, comment), (_, type, *_) in zip(columns, described, strict=True)
     )
-    columns = tuple(sorted(columns, key=_rank))  # a stable sort: the rest stays in its order
-    present = {column.name for column in columns}
-    order = [quote(column) for column in (*_READING_ORDER, *rows.key, "position") if column in present]
-    chosen = ", ".join(quote(column.name) for column in columns)
-    query = f"SELECT {chosen} FROM {view} WHERE company_uuid = {literal(company_uuid)}"
-    return Sheet(rows.table.name, f"{query} ORDER BY {', '.join(order or ['ALL'])}", columns)
+    return Sheet(table, query, made)
 
 
-def _rank(column: Column) -> int:
-    if column.name in _LEADING:
-        return _LEADING.index(column.name)
-    return len(_LEADING) + (column.kind == "id")
+def _guarded(column: str, type: str, policy: str) -> str:
+    """SQL for a column under a PII policy."""
+    value = f"t.{quote(column)}"
+    if policy == "hash":
+        return f"sha256(t.company_uuid || ':' || CAST({value} AS VARCHAR))"
+    if policy == "mask":
+        whole = f"CASE WHEN {value} IS NOT NULL THEN '•••' END"
+        if type != "VARCHAR":
+            return whole
+        return (
+            f"CASE WHEN contains({value}, '@') THEN left({value}, 1) || '•••' || substr({value}, instr({value}, '@')) "
+            f"WHEN length({value}) >= 8 THEN '•••' || right({value}, 4) ELSE {whole} END"
+        )
+    return value
+
+
+def _sql_problem(error: duckdb.Error) -> str:
+    return str(error).splitlines()[0]
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"did you mean {near[0]}?" if near else f"there are: {', '.join(sorted(known))}"
+
+
+def _rank(column: str) -> int:
+    if column in _LEADING:
+        return _LEADING.index(column)
+    return len(_LEADING) + _is_id(column)
+
+
+def _is_id(column: str) -> bool:
+    return column.endswith("uuid") or column == "version"
 
 
 def _kind(name: str, type: str) -> str:
-    if name.endswith("uuid") or name == "version":
+    if _is_id(name):
         return "id"
     return "money" if type == "DECIMAL(18,4)" else ""

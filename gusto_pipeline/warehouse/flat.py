@@ -1,6 +1,6 @@
 """The flat views: one row per record, as the spreadsheets show it.
 
-A table's view is all its columns but the secret ones, with lists joined by "; " and, where a row belongs to an
+A table's view is all its columns, with lists joined by "; " and, where a row belongs to an
 employee, that person's name. Where a record's current job, pay, address or days have to be chosen, the view is written
 out in `sql/<table>.sql`, with the rule in its first comment.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.resources import files
 
-from gusto_pipeline.schema import JSON, LIST, SECRET
+from gusto_pipeline.schema import JSON, LIST
 from gusto_pipeline.warehouse.flatten import Rows, quote
 
 PERSON_NAME = "trim(concat_ws(' ', coalesce(nullif({0}.preferred_first_name, ''), {0}.first_name), {0}.last_name))"
@@ -23,7 +23,7 @@ def views(tables: Sequence[Rows]) -> dict[str, str]:
 
 def _view(rows: Rows) -> str:
     name = rows.table.name
-    columns = ", ".join(_column(column.name, column.type) for column in rows.columns if column.sensitivity != SECRET)
+    columns = ", ".join(_column(column.name, column.type) for column in rows.columns)
     written = files("gusto_pipeline.warehouse") / "sql" / f"{name}.sql"
     if written.is_file():
         return written.read_text().replace("{columns}", columns).rstrip().rstrip(";")

@@ -56,7 +56,9 @@ def _statements(connection: duckdb.DuckDBPyConnection, tables: list[Rows]) -> li
         statements += [
             f"COMMENT ON COLUMN published.staging.{table}.{quote(c.name)} IS {literal(c.comment)}" for c in columns
         ]
-        statements.append(f"CREATE TABLE published.flat.{table} AS FROM {source}.flat.{table}")
+        secret = [quote(column.name) for column in rows.columns if column.sensitivity == SECRET]
+        shown = f"* EXCLUDE ({', '.join(secret)})" if secret else "*"
+        statements.append(f"CREATE TABLE published.flat.{table} AS SELECT {shown} FROM {source}.flat.{table}")
     for name in ("companies", "syncs"):
         statements.append(f"CREATE TABLE published.meta.{name} AS FROM {source}.meta.{name}")
     return statements
