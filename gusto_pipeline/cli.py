@@ -16,10 +16,19 @@ from rich.table import Table
 
 from gusto_pipeline.config import ConfigError, Settings, load_settings
 from gusto_pipeline.connections.store import ConnectionStoreError
-from gusto_pipeline.gusto.auth import OAuthApp, browser_login, login_without_browser
+from gusto_pipeline.gusto.auth import GustoAuth, OAuthApp, browser_login, login_without_browser
 from gusto_pipeline.gusto.catalog import CATEGORIES
+from gusto_pipeline.gusto.client import GustoClient
 from gusto_pipeline.gusto.errors import GustoError
-from gusto_pipeline.sync import UnknownCompanyError, connect_company, connected_companies, find_company, open_store
+from gusto_pipeline.jobs import job_companies
+from gusto_pipeline.sync import (
+    Company,
+    UnknownCompanyError,
+    connect_company,
+    connected_companies,
+    find_company,
+    open_store,
+)
 from gusto_pipeline.warehouse.warehouse import WarehouseError
 
 app = typer.Typer(
@@ -38,6 +47,34 @@ CompanyOption = Annotated[
 ]
 
 SANDBOX_PORT = 8455
+
+DEMO_PIPELINE = """\
+# The demo's pipeline.yaml: one flatten job per format.
+home: .
+jobs:
+  - name: headcount
+    category: employees
+    format: xlsx
+    columns:
+      - last_name
+      - first_name
+      - {column: work_email, header: E-mail}
+      - department
+      - {column: job__title, header: Title}
+      - {sql: "date_diff('day', job__hire_date, current_date) // 365", header: Full years}
+    filter: onboarded AND NOT terminated
+    frequency: daily
+  - name: contractor_list
+    category: contractors
+    format: csv
+    pii: {email: mask, hourly_rate: drop}
+    frequency: weekly
+  - name: absences
+    category: time_off
+    format: parquet
+    frequency: "0 7 * * 1-5"
+    timezone: America/Los_Angeles
+"""
 
 STARTER = """\
 # What gusto_pipeline syncs and where to. Secrets never go here: set GUSTO_CLIENT_ID and GUSTO_CLIENT_SECRET.
@@ -64,7 +101,7 @@ def main() -> None:
     try:
         app()
     except (ConfigError, ConnectionStoreError, GustoError, UnknownCompanyError, WarehouseError) as problem:
-        Console(stderr=True).print(f"[red]{problem}[/red]", highlight=False, soft_wrap=True)
+        _complain(problem)
         sys.exit(1)
 
 
@@ -143,6 +180,47 @@ def sync(
 
 
 @app.command()
+def flatten(
+    name: Annotated[str, typer.Argument(help="A job of pipeline.yaml.")],
+    company: CompanyOption = None,
+) -> None:
+    """Run a flatten job of pipeline.yaml now: sync what it needs and write its files."""
+    settings = load_settings()
+    job = settings.job(name)
+    _oauth(settings)
+    wanted = [find_company(open_store(settings), company)] if company else job_companies(job, settings)
+    if not wanted:
+        raise UnknownCompanyError("No company is connected yet. Connect one: gusto-pipeline connect")
+    if not _materialize(settings, [f"flatten_{name}"], [c.slug for c in wanted], accept_shrink=False):
+        sys.exit(1)
+
+
+@app.command()
+def preroll(name: Annotated[str, typer.Argument(help="A job of pipeline.yaml.")]) -> None:
+    """Say everything that would go wrong with a flatten job, and what it will cost, before it runs."""
+    from gusto_pipeline.preroll import preroll as check
+
+    settings = load_settings()
+    job, oauth, store = settings.job(name), _oauth(settings), open_store(settings)
+
+    def connected(company: Company) -> GustoClient:
+        grant = f"gusto/{company.slug}"
+        auth = GustoAuth(oauth, store, grant)
+        return GustoClient(oauth.base_url, auth, grant=grant, state_folder=settings.connections)
+
+    found = check(job, settings, connected)
+    for warning in found.warnings:
+        console.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
+    for problem in found.problems:
+        _complain(problem)
+    cost = f"{found.requests} requests, {found.rows:,} rows, {found.bytes / 1e6:.1f} MB, {found.minutes:.1f} minutes"
+    count = f"{len(found.problems) or 'No'} problem{'s' if len(found.problems) != 1 else ''}"
+    console.print(f"{count}. About {cost}, going by the last sync.", highlight=False, soft_wrap=True)
+    if found.problems:
+        sys.exit(1)
+
+
+@app.command()
 def sandbox(
     companies: int = 1,
     employees: int = 40,
@@ -154,9 +232,27 @@ def sandbox(
     ] = None,
 ) -> None:
     """Serve a Gusto of your own on 127.0.0.1: same paths, limits and errors, people made up from a seed."""
-    from gusto_pipeline.sandbox.server import serve
+    from gusto_pipeline.sandbox.server import GustoSandbox, serve
 
-    serve(companies=companies, employees=employees, seed=seed, port=port, applicants=applicants, faults=fault or ())
+    def announce(gusto: GustoSandbox) -> None:
+        names = ", ".join(company.name for company in gusto.world.companies)
+        console.print(f"A sandbox Gusto with {names} is at {gusto.base_url} (stop with Ctrl-C). To use it:")
+        console.print(
+            f"export GUSTO_BASE_URL={gusto.base_url} GUSTO_CLIENT_ID={gusto.client_id} "
+            f"GUSTO_CLIENT_SECRET={gusto.client_secret}\ngusto-pipeline connect --company {names.split(', ')[0]!r}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    serve(
+        announce,
+        companies=companies,
+        employees=employees,
+        seed=seed,
+        port=port,
+        applicants=applicants,
+        faults=fault or (),
+    )
 
 
 @app.command()
@@ -222,8 +318,10 @@ def _demo_settings(gusto: Any, home: Path) -> Settings:
         GUSTO_CLIENT_ID=gusto.client_id,
         GUSTO_CLIENT_SECRET=gusto.client_secret,
         GUSTO_PIPELINE_HOME=str(home.absolute()),
+        GUSTO_PIPELINE_CONFIG=str(home.absolute() / "pipeline.yaml"),
     )
-    os.environ.pop("GUSTO_PIPELINE_CONFIG", None)
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (home / "pipeline.yaml").write_text(DEMO_PIPELINE, encoding="utf-8")
     return load_settings()
 
 
@@ -249,11 +347,11 @@ def _materialize(settings: Settings, jobs: list[str], companies: list[str], acce
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     results = Table(box=None, pad_edge=False)
-    for heading in ("company", "category"):
-        results.add_column(heading)
+    for heading in ("company", "what"):
+        results.add_column(heading, no_wrap=True)
     for heading in ("rows", "requests", "seconds"):
         results.add_column(heading, justify="right")
-    results.add_column("file", overflow="fold")
+    results.add_column("file", no_wrap=True)
     problems: list[str] = []
     with instance(settings) as dagster, Progress(*columns, console=console) as progress:
         for company in companies:
@@ -272,8 +370,12 @@ def _materialize(settings: Settings, jobs: list[str], companies: list[str], acce
     console.print(results)
     console.print(f"Files are in {_short(settings.spreadsheets_folder)}/<company>.", highlight=False, soft_wrap=True)
     for problem in problems:
-        Console(stderr=True).print(f"[red]{problem}[/red]", highlight=False, soft_wrap=True)
+        _complain(problem)
     return not problems
+
+
+def _complain(problem: object) -> None:
+    Console(stderr=True).print(str(problem), style="red", markup=False, highlight=False, soft_wrap=True)
 
 
 def _run_config(job: Any, accept_shrink: bool) -> dict[str, Any]:
@@ -284,17 +386,26 @@ def _run_config(job: Any, accept_shrink: bool) -> dict[str, Any]:
 
 
 def _result_rows(company: str, made: dict[str, dict[str, Any]]) -> list[tuple[str, ...]]:
+    """A row per category that was synced, then one per flatten job that was written."""
     rows: list[tuple[str, ...]] = []
     for name, category in CATEGORIES.items():
-        tables = [made.get(f"staging/{table.name}") for table in category.tables()]
-        if tables and tables[0]:
-            written = made.get(f"spreadsheets/{name}", {})
-            file = Path(written["path"]).name if written else "not written"
-            count = sum(table["dagster/row_count"] for table in tables if table)
-            same = " (unchanged)" if written.get("unchanged") else ""
-            first = tables[0]
-            rows.append((company, name, str(count), str(first["requests"]), f"{first['seconds']:.2f}", file + same))
+        tables = [made[f"staging/{table.name}"] for table in category.tables() if f"staging/{table.name}" in made]
+        if tables:
+            count = sum(table["dagster/row_count"] for table in tables)
+            seconds = f"{tables[0]['seconds']:.2f}"
+            rows.append((company, name, str(count), str(tables[0]["requests"]), seconds, _file(made, name)))
+    for key, written in made.items():
+        job = key.removeprefix("spreadsheets/")
+        if job != key and job not in CATEGORIES:
+            rows.append((company, job, str(written["dagster/row_count"]), "", "", _file(made, job)))
     return rows
+
+
+def _file(made: dict[str, dict[str, Any]], name: str) -> str:
+    written = made.get(f"spreadsheets/{name}")
+    if not written:
+        return ""
+    return Path(written["path"]).name + (" (unchanged)" if written["unchanged"] else "")
 
 
 def _last_syncs(settings: Settings, company_uuid: str) -> dict[str, dict[str, Any]]:
