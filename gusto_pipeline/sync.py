@@ -28,6 +28,7 @@ from gusto_pipeline.gusto.catalog import CATEGORIES, Category, Source
 from gusto_pipeline.gusto.client import GustoClient
 from gusto_pipeline.gusto.errors import NotFoundError
 from gusto_pipeline.gusto.fetch import Fetched, fetch, fetch_dropped, is_gone
+from gusto_pipeline.warehouse.flatten import quote
 from gusto_pipeline.warehouse.load import Check, LandedPage, Landing, load
 from gusto_pipeline.warehouse.warehouse import Warehouse
 
@@ -166,7 +167,7 @@ def sync_category(
             versions |= {page.answer.api_version for page in fetched}
             landings.append(_landing(source, fetched))
         done = load(warehouse, company.uuid, landings, seen_at=started, accept_shrink=accept_shrink)
-        rows = {table.name: done.rows.get(table.name, 0) for table in category.tables()}
+        rows = _counts(warehouse, company, category) | done.rows if notes else done.rows
         synced = Synced(
             category.name, company, rows, done.checks, done.drift, client.requests_sent - sent, started, clock(),
             ", ".join(sorted(versions)), origin, tuple(notes),
@@ -212,6 +213,17 @@ def _landing(source: Source, fetched: list[Fetched]) -> Landing:
     )
     total = fetched[0].answer.total if fetched and source.paged else None
     return Landing(source.table, pages, total)
+
+
+def _counts(warehouse: Warehouse, company: Company, category: Category) -> dict[str, int]:
+    """Rows that each table of a category holds, for those that a sync brought nothing for."""
+    with warehouse.read() as connection:
+        return {
+            table.name: connection.execute(
+                f"SELECT count(*) FROM staging.{quote(table.name)} WHERE company_uuid = $1", [company.uuid]
+            ).fetchall()[0][0]
+            for table in category.tables()
+        }
 
 
 def _employees(warehouse: Warehouse, company: Company) -> list[str]:
