@@ -12,8 +12,9 @@ import re
 import shutil
 import unicodedata
 from collections.abc import Generator, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -31,6 +32,8 @@ from gusto_pipeline.gusto.fetch import Fetched, fetch, fetch_dropped, is_gone
 from gusto_pipeline.warehouse.flatten import quote
 from gusto_pipeline.warehouse.load import Check, LandedPage, Landing, load
 from gusto_pipeline.warehouse.warehouse import Warehouse
+
+_ABANDONED = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ def find_company(store: ConnectionStore, name: str) -> Company:
     raise UnknownCompanyError(f"No connected company is called {name!r}. Connected: {known}.")
 
 
-class _Bearer(httpx.Auth):
+class Bearer(httpx.Auth):
     def __init__(self, token: str) -> None:
         self._header = f"Bearer {token}"
 
@@ -123,7 +126,7 @@ def connect_company(
 
     A company that was connected before keeps its slug, so its partition, files and schedules go on.
     """
-    with GustoClient(app.base_url, _Bearer(answer["access_token"]), state_folder=state) as client:
+    with GustoClient(app.base_url, Bearer(answer["access_token"]), state_folder=state) as client:
         uuid = client.token_info().company_uuid
         if uuid is None:
             raise UnknownCompanyError("This grant belongs to no company; sign in to Gusto as the company's admin.")
@@ -153,6 +156,7 @@ def sync_category(
     warehouse = open_warehouse(settings)
     started, sent = clock(), client.requests_sent
     settings.landing.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _remove_abandoned(settings.landing)
     folder = Path(mkdtemp(prefix=f"{company.slug}-{category.name}-", dir=settings.landing))
     try:
         employees = _employees(warehouse, company) if category.per_employee else []
@@ -180,6 +184,14 @@ def sync_category(
         raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_abandoned(landing: Path) -> None:
+    """Answers that a killed process left behind hold personal data; no sync lasts a day."""
+    for folder in landing.iterdir():
+        with suppress(FileNotFoundError):
+            if utcnow().timestamp() - folder.stat().st_mtime > _ABANDONED.total_seconds():
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _fetch(

@@ -1,0 +1,150 @@
+"""Companies and their names, and the record every attempt to sync leaves."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gusto_pipeline.clock import utcnow
+from gusto_pipeline.gusto.errors import GustoError
+from gusto_pipeline.sync import (
+    Company,
+    UnknownCompanyError,
+    connected_companies,
+    find_company,
+    open_store,
+    slugify,
+)
+from gusto_pipeline_tests.conftest import connected
+
+
+@pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        ("Acme Tea Co", "acme-tea-co"),
+        ("Birch & Bolt Hardware", "birch-bolt-hardware"),
+        ("Café Müller, Inc.", "cafe-muller-inc"),
+        ("  --  ", "company"),
+        ("株式会社", "company"),
+        ("../../etc/passwd", "etc-passwd"),
+    ],
+)
+def test_a_company_name_becomes_a_readable_key(name, slug):
+    assert slugify(name) == slug
+
+
+def test_a_second_company_of_the_same_name_gets_a_number():
+    assert slugify("Acme", ["acme"]) == "acme-2"
+    assert slugify("Acme", ["acme", "acme-2"]) == "acme-3"
+
+
+@given(st.text(max_size=200), st.lists(st.text(max_size=10), max_size=3))
+def test_any_name_becomes_a_key_that_is_a_safe_file_name_and_free(name, others):
+    taken = [slugify(other) for other in others] + [slugify(name)]
+    slug = slugify(name, taken)
+    assert re.fullmatch(r"[a-z0-9][a-z0-9-]{0,65}", slug)
+    assert slug not in taken
+
+
+class TestConnectedCompanies:
+    @pytest.fixture
+    def two(self, tmp_path):
+        with connected(tmp_path, companies=2, employees=1) as pipeline:
+            yield pipeline
+
+    def test_there_are_none_at_first(self, tmp_path, monkeypatch, pipeline):
+        store = open_store(pipeline.settings)
+        store.delete(f"gusto/{pipeline.company.slug}")
+        assert connected_companies(store) == []
+        with pytest.raises(UnknownCompanyError, match="Connected: none"):
+            find_company(store, "acme")
+
+    def test_they_are_listed_by_slug(self, two):
+        names = [(company.slug, company.name) for company in connected_companies(open_store(two.settings))]
+        assert names == [("acme-tea-co", "Acme Tea Co"), ("birch-bolt-hardware", "Birch & Bolt Hardware")]
+
+    @pytest.mark.parametrize("attribute", ["slug", "uuid", "name"])
+    def test_one_is_found_by_slug_uuid_or_name(self, two, attribute):
+        second = two.companies[1]
+        assert find_company(open_store(two.settings), getattr(second, attribute)) == second
+
+    def test_an_unknown_one_is_answered_with_those_there_are(self, two):
+        with pytest.raises(UnknownCompanyError, match=r"'acme'.*acme-tea-co \(Acme Tea Co\), birch-bolt-hardware"):
+            find_company(open_store(two.settings), "acme")
+
+    def test_one_that_is_renamed_and_connected_again_keeps_its_slug(self, two):
+        made = two.sandbox.world.companies[0]
+        made.name = made.record["name"] = "Zephyr Tea Co"
+        again = two.connect(made.uuid)
+        assert again == Company("acme-tea-co", made.uuid, "Zephyr Tea Co")
+        assert len(connected_companies(open_store(two.settings))) == 2
+
+    def test_two_of_the_same_name_stay_apart(self, two):
+        first, second = two.sandbox.world.companies
+        for company in two.companies:
+            open_store(two.settings).delete(f"gusto/{company.slug}")
+        second.name = second.record["name"] = first.name
+        assert [two.connect(company.uuid).slug for company in (first, second)] == ["acme-tea-co", "acme-tea-co-2"]
+
+
+def syncs(pipeline):
+    return pipeline.query("SELECT category, status, requests, rows, origin, run_id FROM meta.syncs ORDER BY started_at")
+
+
+def test_a_sync_is_recorded_with_what_it_brought(pipeline):
+    synced = pipeline.sync("departments", run_id="run 1")
+    assert syncs(pipeline) == [("departments", "ok", synced.requests, sum(synced.rows.values()), "api", "run 1")]
+    assert pipeline.query("SELECT company, name FROM meta.companies") == [("acme-tea-co", "Acme Tea Co")]
+
+
+def test_a_sync_that_failed_is_recorded_too(pipeline):
+    pipeline.sandbox.fault("missing-scope=departments:read")
+    with pytest.raises(GustoError):
+        pipeline.sync("departments", run_id="run 2")
+    assert syncs(pipeline) == [("departments", "failed", 1, 0, "", "run 2")]
+
+
+def test_a_category_per_employee_asks_about_everyone_synced_before(pipeline):
+    pipeline.sync("employees")
+    people = pipeline.count("employees")
+    synced = pipeline.sync("work_addresses")
+    assert synced.requests == people == 40
+    missing = "SELECT uuid FROM staging.employees WHERE uuid NOT IN (SELECT employee_uuid FROM staging.work_addresses)"
+    assert pipeline.query(missing) == []
+
+
+def test_a_second_company_leaves_the_first_ones_rows_alone(tmp_path):
+    with connected(tmp_path, companies=2, employees=20) as pipeline:
+        first, second = pipeline.companies
+        pipeline.sync("employees", first)
+        before = pipeline.query("FROM staging.employees ORDER BY ALL")
+        pipeline.sync("employees", second)
+        assert len(before) == pipeline.count("employees", second) == 20
+        rows = pipeline.query("FROM staging.employees WHERE company_uuid = $1 ORDER BY ALL", first.uuid)
+        assert rows == before
+
+
+def test_answers_that_a_killed_sync_left_behind_are_removed_a_day_later(pipeline):
+    landing = pipeline.settings.landing
+    for name, age in (("abandoned", timedelta(days=1, minutes=1)), ("at-work", timedelta(hours=23))):
+        (landing / name).mkdir(parents=True)
+        (landing / name / "employees-000001.json").write_text("[]")
+        then = (utcnow() - age).timestamp()
+        os.utime(landing / name, (then, then))
+    pipeline.sync("departments")
+    assert [folder.name for folder in landing.iterdir()] == ["at-work"]
+
+
+def test_a_field_gusto_adds_is_reported_once_and_no_error(pipeline):
+    pipeline.sync("departments")
+    assert pipeline.query("FROM meta.drift") == []
+    for department in pipeline.sandbox.world.companies[0].departments.values():
+        department["cost_center"] = "4711"
+    for _ in range(2):
+        assert pipeline.sync("departments").drift == {"departments": ["cost_center"]}
+    assert pipeline.query("SELECT source, field FROM meta.drift") == [("departments", "cost_center")]
