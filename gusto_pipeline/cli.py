@@ -93,6 +93,13 @@ spreadsheets:
   # folder: /srv/spreadsheets          # default: .gusto_pipeline/spreadsheets
   formats: [xlsx, csv]                 # xlsx, csv, parquet
   timezone: UTC                        # of the times shown
+
+# jobs:                                # spreadsheets of your own; check one with: gusto-pipeline preroll headcount
+#   - name: headcount
+#     category: employees
+#     columns: [last_name, first_name, department, {column: job__title, header: Title}]
+#     filter: onboarded AND NOT terminated
+#     frequency: weekly
 """
 
 

@@ -111,6 +111,8 @@ def find_company(store: ConnectionStore, name: str) -> Company:
 
 
 class Bearer(httpx.Auth):
+    """An access token as it is, for the moment before its connection is stored."""
+
     def __init__(self, token: str) -> None:
         self._header = f"Bearer {token}"
 
