@@ -1,8 +1,8 @@
 """pipeline.yaml and the environment, read once into validated settings.
 
 The file says what to sync and where to put it, never a secret: those come from environment variables
-(`GUSTO_CLIENT_ID`, `GUSTO_CLIENT_SECRET`, `GUSTO_PIPELINE_KEY`) or the connection store. Every error names file, line
-and key. Without a file the defaults hold.
+(`GUSTO_CLIENT_ID`, `GUSTO_CLIENT_SECRET`, `GUSTO_PIPELINE_KEY`, `GUSTO_PIPELINE_NOTIFY`) or the connection store. Every
+error names file, line and key. Without a file the defaults hold.
 """
 
 from __future__ import annotations
@@ -205,6 +205,14 @@ class FlattenJob(_Section):
         return FREQUENCIES.get(self.frequency, self.frequency).format(hour=self.hour)
 
 
+class Notify(_Section):
+    """What people are told. Whom: the apprise URLs in `$GUSTO_PIPELINE_NOTIFY`, which hold secrets."""
+
+    on_failure: bool = Field(default=True, description="A run failed: for which company, why, what to do next")
+    on_recovery: bool = Field(default=True, description="The first good run after one that failed")
+    on_success: bool = Field(default=False, description="Every other good run")
+
+
 class Settings(_Section):
     """Everything pipeline.yaml may say."""
 
@@ -213,6 +221,7 @@ class Settings(_Section):
     sync: Sync = Sync()
     spreadsheets: Spreadsheets = Spreadsheets()
     jobs: tuple[FlattenJob, ...] = ()
+    notify: Notify = Notify()
 
     @field_validator("jobs")
     @classmethod

@@ -66,6 +66,15 @@ class Synced:
         return (self.finished_at - self.started_at).total_seconds()
 
 
+@dataclass(frozen=True)
+class Disconnected:
+    """A company that was connected once: when that was ended, and by what."""
+
+    company: Company
+    at: datetime
+    by: str
+
+
 class UnknownCompanyError(Exception):
     """No connected company has this name; the message lists those there are."""
 
@@ -100,6 +109,18 @@ def connected_companies(store: ConnectionStore) -> list[Company]:
     return sorted(found, key=lambda company: company.slug)
 
 
+def disconnected_companies(store: ConnectionStore) -> list[Disconnected]:
+    """Every company that was disconnected and not connected again since, by slug."""
+    connected, found = set(store.names("gusto/")), []
+    for name in store.names("disconnected/"):
+        slug = name.removeprefix("disconnected/")
+        record = store.read(name)
+        if record and f"gusto/{slug}" not in connected:
+            company = Company(slug, record["company_uuid"], record["company_name"])
+            found.append(Disconnected(company, datetime.fromisoformat(record["at"]), record["by"]))
+    return found
+
+
 def find_company(store: ConnectionStore, name: str) -> Company:
     """The connected company with this slug, uuid or legal name. Raises UnknownCompanyError."""
     companies = connected_companies(store)
@@ -122,21 +143,36 @@ class Bearer(httpx.Auth):
 
 
 def connect_company(
-    app: OAuthApp, answer: dict[str, Any], store: ConnectionStore, state: Path, clock: Clock = utcnow
+    app: OAuthApp,
+    answer: dict[str, Any],
+    store: ConnectionStore,
+    state: Path,
+    clock: Clock = utcnow,
+    *,
+    expected: Company | None = None,
 ) -> Company:
     """Remember the grant of a token answer under its company's slug, and give the company.
 
-    A company that was connected before keeps its slug, so its partition, files and schedules go on.
+    A company that was connected before keeps its slug, so its partition, files and schedules go on. Raises
+    UnknownCompanyError, having stored nothing, when the grant is not `expected`'s.
     """
     with GustoClient(app.base_url, Bearer(answer["access_token"]), state_folder=state) as client:
         uuid = client.token_info().company_uuid
         if uuid is None:
             raise UnknownCompanyError("This grant belongs to no company; sign in to Gusto as the company's admin.")
         name = json.loads(client.get(f"/v1/companies/{uuid}").body)["name"]
-    known = {company.uuid: company.slug for company in connected_companies(store)}
+    if expected and uuid != expected.uuid:
+        raise UnknownCompanyError(
+            f"{name} signed in, but {expected.name} is being connected again. Nothing was changed. Sign in to Gusto as "
+            f"an admin of {expected.name}; to connect {name} as well, run: gusto-pipeline connect"
+        )
+    before = connected_companies(store) + [gone.company for gone in disconnected_companies(store)]
+    known = {company.uuid: company.slug for company in before}
     company = Company(known.get(uuid) or slugify(name, known.values()), uuid, name)
     record = connection_record(app, answer, company_uuid=uuid, company_name=name, now=clock())
-    store.write(f"gusto/{company.slug}", record)
+    with store.lock(f"gusto/{company.slug}"):  # a refresh of the old tokens under way must not win
+        store.write(f"gusto/{company.slug}", record)
+        store.delete(f"disconnected/{company.slug}")
     return company
 
 
