@@ -26,7 +26,7 @@ from pydantic import (
     model_validator,
 )
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from gusto_pipeline.gusto.catalog import CATEGORIES
 
@@ -291,15 +291,12 @@ def load_settings(path: Path | None = None) -> Settings:
     if named and not file.is_file():
         raise ConfigError(f"{file} does not exist. Write one with: gusto-pipeline init")
     tree: Any = _read(file) if file.is_file() else {}
-    override = {
-        "home": os.environ.get("GUSTO_PIPELINE_HOME"),
-        ("gusto", "base_url"): os.environ.get("GUSTO_BASE_URL"),
-    }
     plain: dict[str, Any] = dict(tree)
-    if override["home"]:
-        plain["home"] = override["home"]
-    if override[("gusto", "base_url")]:
-        plain["gusto"] = {**(plain.get("gusto") or {}), "base_url": override[("gusto", "base_url")]}
+    if home := os.environ.get("GUSTO_PIPELINE_HOME"):
+        plain["home"] = home
+    gusto, base_url = plain.get("gusto") or {}, os.environ.get("GUSTO_BASE_URL")
+    if base_url and isinstance(gusto, dict):
+        plain["gusto"] = {**gusto, "base_url": base_url}
     try:
         settings = Settings.model_validate(plain)
     except ValidationError as error:
@@ -313,8 +310,8 @@ def _read(file: Path) -> Any:
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{file}, line {line}: this is not YAML: {error.problem or error.context}.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file} cannot be read: {error}.") from None
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        raise ConfigError(f"{file} cannot be read: {str(error).splitlines()[0]}.") from None
     if tree is None:
         return {}
     if not isinstance(tree, dict):
@@ -324,6 +321,10 @@ def _read(file: Path) -> Any:
 
 def _problem(file: Path, tree: Any, problem: Any) -> str:
     """One line: file, line and key of a validation error, and for an unknown key the nearest one that exists."""
+    message = problem["msg"].removeprefix("Value error, ")
+    message = f"{message[0].lower()}{message[1:].rstrip('.')}."
+    if problem["loc"] == ("gusto", "base_url") and "GUSTO_BASE_URL" in os.environ:
+        return f"The environment variable GUSTO_BASE_URL {message}"
     line = 1
     here: Any = tree
     *_, last = problem["loc"]
@@ -337,8 +338,7 @@ def _problem(file: Path, tree: Any, problem: Any) -> str:
         return (
             f"{file}, line {line}: unknown key {key}; {nearest(str(last), _model_at(problem['loc'][:-1]).model_fields)}"
         )
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"{file}, line {line}: {key}: {message[0].lower()}{message[1:].rstrip('.')}."
+    return f"{file}, line {line}: {key}: {message}"
 
 
 def _model_at(path: Sequence[str | int]) -> type[BaseModel]:
