@@ -6,7 +6,7 @@ from gusto_pipeline.assets.spreadsheets import analytics, job_asset, spreadsheet
 from gusto_pipeline.assets.staging import gusto, staging_assets
 from gusto_pipeline.automation.jobs import category_jobs, flatten_job, sync_everything
 from gusto_pipeline.automation.schedules import daily_sync, flatten_schedule
-from gusto_pipeline.automation.sensors import company_partitions, failed_runs
+from gusto_pipeline.automation.sensors import company_partitions, failed_runs, good_runs
 from gusto_pipeline.config import load_settings
 from gusto_pipeline.resources.pipeline import GustoResource, PipelineResource
 
@@ -21,7 +21,7 @@ defs = dg.Definitions(
     assets=[gusto, *staging_assets.values(), *spreadsheet_assets.values(), *job_assets.values(), analytics],
     jobs=[sync_everything, *category_jobs, *flatten_jobs.values()],
     schedules=[daily_sync(settings), *filter(None, flatten_schedules)],
-    sensors=[company_partitions, failed_runs],
+    sensors=[company_partitions, failed_runs, good_runs],
     resources={
         "pipeline": pipeline,
         "gusto": GustoResource(

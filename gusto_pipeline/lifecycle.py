@@ -149,20 +149,21 @@ def standings(
         if app and (problem := _refused(app, store, settings, company)):
             since, why = since or clock(), problem
         state = NEEDS_ATTENTION if why else AUTHORIZED
-        found.append(Standing(company, state, since or connected_at, why, last_good_sync(warehouse, company.uuid)))
+        found.append(Standing(company, state, since or connected_at, why, last_good_sync(warehouse, company.slug)))
     for gone in disconnected_companies(store):
-        last = last_good_sync(warehouse, gone.company.uuid)
+        last = last_good_sync(warehouse, gone.company.slug)
         found.append(Standing(gone.company, DISCONNECTED, gone.at, f"by {gone.by}", last))
     return sorted(found, key=lambda standing: standing.company.slug)
 
 
-def last_good_sync(warehouse: Warehouse, company_uuid: str) -> datetime | None:
-    """When the last run ended in which every category of the company was synced without a failure."""
+def last_good_sync(warehouse: Warehouse, company: str) -> datetime | None:
+    """When the last run ended in which every category of the company (its slug) was synced without a failure."""
     with warehouse.read() as connection:
         row: tuple[datetime | None] = connection.execute(
-            "SELECT max(ended) FROM (SELECT max(finished_at) AS ended FROM meta.syncs WHERE company_uuid = $1 "
+            "SELECT max(ended) FROM (SELECT max(finished_at) AS ended "
+            "FROM meta.syncs JOIN meta.companies USING (company_uuid) WHERE company = $1 "
             "GROUP BY coalesce(nullif(run_id, ''), started_at::VARCHAR) HAVING bool_and(status = 'ok'))",
-            [company_uuid],
+            [company],
         ).fetchall()[0]
     return row[0]
 

@@ -28,6 +28,8 @@ MAY_IMPORT = {
     "spreadsheets": FOUNDATION | {"warehouse"},
     "provisioning": FOUNDATION | {"warehouse", "connections"},
     "sync": FOUNDATION | {"connections", "gusto", "warehouse"},
+    "lifecycle": FOUNDATION | {"connections", "gusto", "warehouse", "sync"},
+    "notify": set[str](),
     "sandbox": {"clock"},
 }
 

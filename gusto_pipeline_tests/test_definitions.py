@@ -256,6 +256,7 @@ def test_a_failed_run_says_for_whom_and_why(pipeline, capsys):
         dagster_event=event,
         dagster_instance=pipeline.instance,
         dagster_run=failed.dagster_run,
+        resources={"pipeline": PipelineResource()},
     ) as context:
         failed_runs(context.for_run_failure())
     said = capsys.readouterr().err

@@ -63,7 +63,8 @@ def finish(
             for slug, values in by_company.items():
                 yield dg.AssetMaterialization(key, partition=slug, metadata=values)
         text = "; ".join(f"{slug}: {problem}" for slug, problem in problems.items())
-        raise dg.Failure(text, allow_retries=False)
+        texts = {slug: str(problem) for slug, problem in problems.items()}
+        raise dg.Failure(text, metadata=texts, allow_retries=False)
     for key, by_company in metadata.items():
         for slug, values in by_company.items():
             context.add_asset_metadata(values, asset_key=key, partition_key=slug)

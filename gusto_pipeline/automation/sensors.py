@@ -1,11 +1,22 @@
-"""What reacts: partitions follow the connected companies, failures are said aloud."""
+"""What reacts: partitions follow the connected companies, and people are told how runs ended.
+
+The two run sensors look at every run of this Dagster instance, also at those started from a terminal, so that whatever
+heals a company is noticed. Dagster keeps how far each has come: no run is told twice.
+"""
+
+import os
+from datetime import UTC, datetime
 
 import dagster as dg
 
+from gusto_pipeline import notify
 from gusto_pipeline.assets.companies import companies
-from gusto_pipeline.automation.launch import cause
 from gusto_pipeline.automation.schedules import wanted_companies
+from gusto_pipeline.lifecycle import last_good_sync
 from gusto_pipeline.resources.pipeline import PipelineResource
+from gusto_pipeline.warehouse.warehouse import WarehouseError
+
+ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 
 
 @dg.sensor(
@@ -25,9 +36,142 @@ def company_partitions(context: dg.SensorEvaluationContext, pipeline: PipelineRe
 
 @dg.run_failure_sensor(
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Says in the log which run failed, for which company and why.",
+    monitor_all_code_locations=True,
+    description="Says which run failed, for which company, why and what to do next: one message each, and in the log.",
 )
-def failed_runs(context: dg.RunFailureSensorContext) -> None:
-    company = context.dagster_run.tags.get("dagster/partition", "")
-    causes = "; ".join(map(cause, context.get_step_failure_events())) or str(context.failure_event.message)
-    context.log.error(f"{context.dagster_run.job_name} failed for {company or 'several companies'}: {causes}")
+def failed_runs(context: dg.RunFailureSensorContext, pipeline: PipelineResource) -> None:
+    run, settings = context.dagster_run, pipeline.settings()
+    for company, found in problems(context.instance, run, str(context.failure_event.message)).items():
+        causes = "; ".join(dict.fromkeys(problem.text for problem in found))
+        context.log.error(f"{run.job_name} failed for {company or 'no company in particular'}: {causes}")
+        if settings.notify.on_failure:
+            message = notify.failure(
+                run.job_name,
+                company,
+                found,
+                failed_at=_ended(context.instance, run),
+                last_good=_last_good(pipeline, company),
+                run_id=run.run_id,
+                zone=settings.zone,
+            )
+            _tell(context, message, "failure")
+
+
+@dg.run_status_sensor(
+    run_status=dg.DagsterRunStatus.SUCCESS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    monitor_all_code_locations=True,
+    description="Says once that a job is good again for a company after a run that failed; each good run if asked to.",
+)
+def good_runs(context: dg.RunStatusSensorContext, pipeline: PipelineResource) -> None:
+    run, settings, instance = context.dagster_run, pipeline.settings(), context.instance
+    good_at = _ended(instance, run)
+    for company in _companies(instance, run):
+        before = _run_before(instance, run, company)
+        if before and company in problems(instance, before):
+            context.log.info(f"{run.job_name} is good again for {company}")
+            if settings.notify.on_recovery:
+                message = notify.recovery(
+                    run.job_name,
+                    company,
+                    failed_at=_ended(instance, before),
+                    good_at=good_at,
+                    run_id=run.run_id,
+                    zone=settings.zone,
+                )
+                _tell(context, message, "success")
+        elif settings.notify.on_success:
+            categories, rows, requests = _brought(pipeline, company, run.run_id)
+            message = notify.success(
+                run.job_name,
+                company,
+                good_at=good_at,
+                categories=categories,
+                rows=rows,
+                requests=requests,
+                run_id=run.run_id,
+                zone=settings.zone,
+            )
+            _tell(context, message, "success")
+
+
+def problems(instance: dg.DagsterInstance, run: dg.DagsterRun, otherwise: str = "") -> dict[str, list[notify.Problem]]:
+    """Why `run` failed, by company; `otherwise` says it for a run that failed without a step. Empty if it did not."""
+    if run.status != dg.DagsterRunStatus.FAILURE:
+        return {}
+    about = _companies(instance, run)
+    found: dict[str, list[notify.Problem]] = {}
+    for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
+        event = entry.dagster_event
+        failure = event.step_failure_data if event else None
+        said = failure.user_failure_data if failure else None
+        if said and said.metadata and said.metadata.keys() <= set(about):
+            # `assets.companies.finish` says it company by company.
+            texts = {company: str(value.value) for company, value in said.metadata.items()}
+        elif said and said.description:
+            texts = dict.fromkeys(about, said.description)
+        else:
+            # Not written for people, and may quote what it stumbled over.
+            error = failure.error if failure else None
+            kind = (error.cause or error).cls_name if error else "unknown"
+            text = f"an error nobody foresaw ({kind}). Its traceback is with the run in Dagster's UI"
+            texts = dict.fromkeys(about, text)
+        for company, text in texts.items():
+            found.setdefault(company, []).append(notify.Problem(entry.step_key or "", text))
+    return found or {company: [notify.Problem(run.job_name, otherwise)] for company in about}
+
+
+def _companies(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[str]:
+    """The companies a run is about; one empty name for a run about none."""
+    if "dagster/partition" in run.tags:
+        return [run.tags["dagster/partition"]]
+    ends = [run.tags.get(f"dagster/asset_partition_range_{end}") for end in ("start", "end")]
+    known = list(instance.get_dynamic_partitions("companies"))
+    if not all(end in known for end in ends):
+        return [""]
+    first, last = (known.index(str(end)) for end in ends)
+    return known[first : last + 1]
+
+
+def _run_before(instance: dg.DagsterInstance, run: dg.DagsterRun, company: str) -> dg.DagsterRun | None:
+    """The run of the same job for `company` that was started before `run` and has ended."""
+    record = instance.get_run_record_by_id(run.run_id)
+    if record is None:
+        return None
+    # A run per company and tick: the one before is not further back than two rounds.
+    limit = 2 * len(instance.get_dynamic_partitions("companies")) + 20
+    wanted = dg.RunsFilter(job_name=run.job_name, statuses=ENDED, created_before=record.create_timestamp)
+    earlier = (found.dagster_run for found in instance.get_run_records(wanted, limit=limit))
+    return next((found for found in earlier if company in _companies(instance, found)), None)
+
+
+def _ended(instance: dg.DagsterInstance, run: dg.DagsterRun) -> datetime:
+    record = instance.get_run_record_by_id(run.run_id)
+    if record and record.end_time:
+        return datetime.fromtimestamp(record.end_time, UTC)
+    return record.update_timestamp if record else datetime.min.replace(tzinfo=UTC)
+
+
+def _last_good(pipeline: PipelineResource, company: str) -> datetime | None:
+    try:
+        return last_good_sync(pipeline.warehouse(), company)
+    except WarehouseError:
+        return None
+
+
+def _brought(pipeline: PipelineResource, company: str, run_id: str) -> tuple[int, int, int]:
+    """Categories, rows and requests of a run."""
+    with pipeline.warehouse().read() as connection:
+        row: tuple[int, int, int] = connection.execute(
+            "SELECT count(*), coalesce(sum(rows), 0)::BIGINT, coalesce(sum(requests), 0)::BIGINT "
+            "FROM meta.syncs JOIN meta.companies USING (company_uuid) WHERE company = $1 AND run_id = $2",
+            [company, run_id],
+        ).fetchall()[0]
+    return row
+
+
+def _tell(context: dg.RunFailureSensorContext | dg.RunStatusSensorContext, message: notify.Message, kind: str) -> None:
+    try:
+        notify.send(message, os.environ.get("GUSTO_PIPELINE_NOTIFY", ""), kind)
+    except notify.NotifyError as trouble:
+        context.log.warning(str(trouble))
