@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
@@ -18,7 +20,7 @@ from gusto_pipeline.gusto.client import GustoClient
 from gusto_pipeline.jobs import flatten
 from gusto_pipeline.preroll import preroll
 from gusto_pipeline.spreadsheets.writers import SpreadsheetError
-from gusto_pipeline.sync import Bearer, Company
+from gusto_pipeline.sync import Bearer, Company, open_warehouse
 from gusto_pipeline_tests.conftest import Pipeline, connected
 
 
@@ -270,3 +272,37 @@ def test_the_flatten_command_syncs_and_writes_the_job(synced, configured, tmp_pa
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "now.xlsx" in done.stdout
     assert (tmp_path / "out" / synced.company.slug / "now.xlsx").exists()
+
+
+def test_custom_fields_are_typed_columns_of_the_employees_sheet(synced, configured):
+    configured("jobs: [{name: custom, category: employees}]")
+    header, *rows = cells(run(synced, "custom"))
+    fields = synced.query(
+        "SELECT DISTINCT name, type FROM staging.employee_custom_fields WHERE company_uuid = $1", synced.company.uuid
+    )
+    uuid = header.index("uuid")
+    kinds = {"number": (int, float), "currency": (int, float), "date": datetime, "text": str, "radio": str}
+    for name, kind in fields:
+        at = header.index(f"custom__{re.sub('[^0-9a-z]+', '_', str(name).casefold()).strip('_')}")
+        found = {row[uuid]: row[at] for row in rows if row[at] is not None}
+        wanted = synced.query(
+            "SELECT employee_uuid FROM staging.employee_custom_fields "
+            "WHERE company_uuid = $1 AND name = $2 AND value <> ''",
+            synced.company.uuid,
+            name,
+        )
+        assert set(found) == {row[0] for row in wanted}
+        assert all(isinstance(value, kinds[str(kind)]) for value in found.values())
+
+
+def test_a_custom_field_with_a_value_that_does_not_fit_its_type_stays_text(synced, configured):
+    configured("jobs: [{name: custom, category: employees}]")
+    with open_warehouse(synced.settings).write() as connection:
+        connection.execute(
+            "INSERT INTO staging.employee_custom_fields (company_uuid, employee_uuid, id, company_custom_field_id, "
+            "name, type, value, position) SELECT company_uuid, uuid, 'x', 'odd', 'Odd number', 'number', 'about 3', 99 "
+            "FROM staging.employees WHERE company_uuid = $1 LIMIT 1",
+            [synced.company.uuid],
+        )
+    header, *rows = cells(run(synced, "custom"))
+    assert "about 3" in {row[header.index("custom__odd_number")] for row in rows}

@@ -6,6 +6,7 @@ record's id and their position. What a sheet shows is the flat view of its table
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from pathlib import Path
 import duckdb
 
 from gusto_pipeline.schema import SECRET
+from gusto_pipeline.spreadsheets.sheets import unique
 from gusto_pipeline.spreadsheets.writers import (
     Column,
     Sheet,
@@ -120,7 +122,9 @@ def sheets_of(
 def _sheet(connection: duckdb.DuckDBPyConnection, rows: Rows, company_uuid: str, layout: Layout) -> Sheet:
     table = rows.table.name
     view = f"flat.{quote(table)}"
-    types = {name: type for name, type, *_ in connection.execute(f"DESCRIBE {view}").fetchall()}
+    if table == "employees":
+        view = _with_custom_fields(connection, view, company_uuid)
+    types = {name: type for name, type, *_ in connection.execute(f"DESCRIBE FROM {view}").fetchall()}
     declared = {column.name: column for column in rows.columns}
     secret = {name for name, column in declared.items() if column.sensitivity == SECRET}
     choices = list(layout.columns.get(table, ())) or [
@@ -150,6 +154,38 @@ def _sheet(connection: duckdb.DuckDBPyConnection, rows: Rows, company_uuid: str,
         for (header, comment), (_, type, *_) in zip(columns, described, strict=True)
     )
     return Sheet(table, query, made)
+
+
+_CUSTOM_TYPES = {"number": "DECIMAL(18,6)", "currency": "DECIMAL(18,4)", "date": "DATE"}
+
+
+def _with_custom_fields(connection: duckdb.DuckDBPyConnection, view: str, company_uuid: str) -> str:
+    """The employees' view with a typed column `custom__<name>` per custom field anyone of the company has a value in.
+
+    A field whose values do not all fit its type stays text, so none is lost.
+    """
+    fields = connection.execute(
+        "SELECT company_custom_field_id, min(name), min(type), list(value) FILTER (value <> '') "
+        "FROM staging.employee_custom_fields WHERE company_uuid = $1 GROUP BY ALL ORDER BY min(name), 1",
+        [company_uuid],
+    ).fetchall()
+    taken: set[str] = set()
+    columns = []
+    for field_uuid, name, kind, values in fields:
+        column = unique(f"custom__{re.sub(r'[^0-9a-z]+', '_', name.casefold()).strip('_')}", taken)
+        type = _CUSTOM_TYPES.get(kind, "VARCHAR")
+        fits = "SELECT count(*) FROM (SELECT unnest($1::VARCHAR[]) AS v) WHERE TRY_CAST(v AS {}) IS NULL"
+        if connection.execute(fits.format(type), [values or []]).fetchall()[0][0]:
+            type = "VARCHAR"
+        value = f"max(NULLIF(value, '')) FILTER (company_custom_field_id = {literal(field_uuid)})"
+        columns.append(f"CAST({value} AS {type}) AS {quote(column)}")
+    if not columns:
+        return view
+    pivoted = (
+        f"SELECT employee_uuid AS uuid, {', '.join(columns)} FROM staging.employee_custom_fields "
+        f"WHERE company_uuid = {literal(company_uuid)} GROUP BY employee_uuid"
+    )
+    return f"(FROM {view} LEFT JOIN ({pivoted}) USING (uuid))"
 
 
 def _guarded(column: str, type: str, policy: str) -> str:
