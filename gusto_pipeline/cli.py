@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +22,9 @@ from gusto_pipeline.gusto.catalog import CATEGORIES
 from gusto_pipeline.gusto.client import GustoClient
 from gusto_pipeline.gusto.errors import GustoError
 from gusto_pipeline.jobs import job_companies
+from gusto_pipeline.lifecycle import AUTHORIZED, DISCONNECTED, known_company, next_daily_sync, standings
+from gusto_pipeline.lifecycle import disconnect as end_connection
+from gusto_pipeline.lifecycle import purge as purge_company
 from gusto_pipeline.sync import (
     Company,
     UnknownCompanyError,
@@ -42,6 +46,7 @@ app.add_typer(config_app, name="config")
 console = Console()
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+NoBrowserOption = Annotated[bool, typer.Option("--no-browser", help="Only print the address to visit.")]
 CompanyOption = Annotated[
     str | None, typer.Option("--company", help="Name, short name or uuid; without it, every connected company.")
 ]
@@ -94,6 +99,11 @@ spreadsheets:
   formats: [xlsx, csv]                 # xlsx, csv, parquet
   timezone: UTC                        # of the times shown
 
+notify:                                # whom: apprise URLs in GUSTO_PIPELINE_NOTIFY, such as mailtos://user:password@host
+  on_failure: true
+  on_recovery: true
+  on_success: false
+
 # jobs:                                # spreadsheets of your own; check one with: gusto-pipeline preroll headcount
 #   - name: headcount
 #     category: employees
@@ -136,33 +146,97 @@ def config_schema() -> None:
 
 @app.command()
 def connect(
+    what: Annotated[str, typer.Argument(metavar="[gusto]")] = "gusto",
     company: Annotated[str | None, typer.Option(help="Sign in without a browser as this sandbox company.")] = None,
-    no_browser: Annotated[bool, typer.Option(help="Only print the address to visit.")] = False,
+    no_browser: NoBrowserOption = False,
 ) -> None:
     """Connect a Gusto company: sign in with a browser as its admin. Once per company."""
+    if what != "gusto":
+        raise ConfigError(f"{what!r} cannot be connected. What can be: gusto. Run: gusto-pipeline connect gusto")
     settings = load_settings()
     oauth = _oauth(settings)
-    if company:
-        answer = login_without_browser(oauth, company)
-    else:
-        answer = browser_login(
-            oauth, open_browser=not no_browser, timeout=600, announce=lambda url: console.print(f"Visit {url}")
-        )
+    answer = _sign_in(oauth, company, no_browser)
     connected = connect_company(oauth, answer, open_store(settings), settings.connections)
     console.print(f"Connected {connected.name} as [bold]{connected.slug}[/bold]. Next: gusto-pipeline sync")
 
 
 @app.command()
-def status(as_json: JsonOption = False) -> None:
-    """Connected companies, and the last sync of each category."""
+def reconnect(
+    company: Annotated[
+        list[str] | None, typer.Argument(help="Name, short name or uuid; not needed if there is only one.")
+    ] = None,
+    sandbox_company: Annotated[
+        str | None, typer.Option("--as", help="Sign in without a browser as this sandbox company.")
+    ] = None,
+    no_browser: NoBrowserOption = False,
+) -> None:
+    """Sign in again for a company whose authorization was revoked or has lapsed. Its schedules and files go on."""
     settings = load_settings()
-    rows = []
-    for company in connected_companies(open_store(settings)):
-        for category, last in _last_syncs(settings, company.uuid).items():
-            rows.append({"company": company.slug, "category": category, **last})
-        if not any(row["company"] == company.slug for row in rows):
-            rows.append({"company": company.slug, "category": "", "status": "connected, not synced yet"})
-    _show(rows, ["company", "category", "status", "finished_at", "rows", "requests", "problem"], as_json)
+    oauth, store = _oauth(settings), open_store(settings)
+    names = company or []
+    expected = known_company(store, " ".join(names[1:] if names[:1] == ["gusto"] else names))
+    answer = _sign_in(oauth, sandbox_company, no_browser)
+    connect_company(oauth, answer, store, settings.connections, expected=expected)
+    console.print(f"{expected.slug} is connected again. The next scheduled sync takes it along; nothing else to do.")
+
+
+@app.command()
+def disconnect(
+    company: Annotated[str, typer.Argument(help="Name, short name or uuid.")],
+    purge: Annotated[bool, typer.Option(help="Also delete what was synced: its rows and spreadsheets.")] = False,
+) -> None:
+    """End a company's authorization at Gusto and forget its tokens. What was synced stays, unless purged."""
+    settings = load_settings()
+    store = open_store(settings)
+    found = known_company(store, company)
+    if found in connected_companies(store):
+        done = end_connection(_oauth(settings), store, found, by="gusto-pipeline disconnect")
+        console.print(f"Disconnected {found.name} ({found.slug}): its tokens are deleted and nothing syncs it any more.")
+        if done.problem:
+            _complain(
+                f"Gusto was not told: {done.problem}. End it there too: in Gusto, as the company's admin, remove this "
+                "application from the connected apps."
+            )
+    else:
+        console.print(f"{found.name} ({found.slug}) is disconnected already.")
+    if purge:
+        deleted = purge_company(settings, found)
+        console.print(
+            f"Deleted {deleted.rows} rows and {deleted.files} spreadsheets. Copies that jobs of pipeline.yaml put "
+            "elsewhere are still there.",
+            highlight=False,
+        )
+
+
+@app.command()
+def status(
+    as_json: JsonOption = False,
+    check: Annotated[bool, typer.Option(help="Ask Gusto too: one request per company.")] = False,
+) -> None:
+    """How each company's connection stands, and the last sync of each category. Exit code 1 unless all are well."""
+    settings = load_settings()
+    found = standings(settings, open_store(settings), app=_oauth(settings) if check else None)
+    next_sync = next_daily_sync(settings) if found and _daily_sync_is_on(settings) else None
+    companies = [
+        {
+            "company": one.company.slug,
+            "name": one.company.name,
+            "uuid": one.company.uuid,
+            "connection": one.state,
+            "since": one.since,
+            "why": one.why,
+            "last_good_sync": one.last_good_sync,
+            "next_sync": next_sync if one.state != DISCONNECTED else None,
+            "categories": _last_syncs(settings, one.company.uuid),
+        }
+        for one in found
+    ]
+    if as_json:
+        _show(companies, [], as_json)
+    else:
+        _show_standings(companies, settings)
+    if any(one.state != AUTHORIZED for one in found):
+        sys.exit(1)
 
 
 @app.command()
@@ -332,6 +406,14 @@ def _demo_settings(gusto: Any, home: Path) -> Settings:
     return load_settings()
 
 
+def _sign_in(oauth: OAuthApp, sandbox_company: str | None, no_browser: bool) -> dict[str, Any]:
+    if sandbox_company:
+        return login_without_browser(oauth, sandbox_company)
+    return browser_login(
+        oauth, open_browser=not no_browser, timeout=600, announce=lambda url: console.print(f"Visit {url}")
+    )
+
+
 def _oauth(settings: Settings) -> OAuthApp:
     missing = [name for name in ("GUSTO_CLIENT_ID", "GUSTO_CLIENT_SECRET") if not os.environ.get(name)]
     if missing:
@@ -427,6 +509,38 @@ def _last_syncs(settings: Settings, company_uuid: str) -> dict[str, dict[str, An
     names = ("status", "finished_at", "rows", "requests", "problem")
     by_category = {row[0]: dict(zip(names, row[1:], strict=True)) for row in found}
     return {name: by_category[name] for name in CATEGORIES if name in by_category}
+
+
+def _daily_sync_is_on(settings: Settings) -> bool:
+    if not settings.dagster.is_dir():  # spares loading Dagster
+        return False
+    from gusto_pipeline.automation.launch import schedule_is_on
+
+    return schedule_is_on(settings, "daily_sync")
+
+
+def _show_standings(companies: list[dict[str, Any]], settings: Settings) -> None:
+    if not companies:
+        console.print("No company is connected yet. Connect one: gusto-pipeline connect")
+        return
+
+    def shown(when: datetime | None, otherwise: str) -> str:
+        return f"{when.astimezone(settings.zone):%Y-%m-%d %H:%M %Z}" if when else otherwise
+
+    times = {"since": "", "last_good_sync": "none yet", "next_sync": "not scheduled"}
+    rows = [company | {key: shown(company[key], otherwise) for key, otherwise in times.items()} for company in companies]
+    _show(rows, ["company", "connection", *times], as_json=False)
+    for company in companies:
+        if company["why"]:
+            console.print(f"{company['company']}: {company['why']}", markup=False, highlight=False, soft_wrap=True)
+    syncs = [
+        {"company": company["company"], "category": category, **last}
+        for company in companies
+        for category, last in company["categories"].items()
+    ]
+    if syncs:
+        console.print()
+        _show(syncs, ["company", "category", "status", "finished_at", "rows", "requests"], as_json=False)
 
 
 def _show(rows: list[dict[str, Any]], columns: list[str], as_json: bool) -> None:

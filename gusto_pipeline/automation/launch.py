@@ -79,6 +79,12 @@ def run_job(
     return Outcome(run_id, result.success, made, tuple(cause(event) for event in result.get_step_failure_events()))
 
 
+def schedule_is_on(settings: Settings, name: str) -> bool:
+    """Whether a schedule was switched on in the UI."""
+    with instance(settings) as dagster:
+        return any(state.name == name and state.is_running for state in dagster.all_instigator_state())
+
+
 def cause(event: dg.DagsterEvent) -> str:
     """Why a step failed, in the words of what failed."""
     failure = event.step_failure_data
