@@ -120,6 +120,9 @@ def main() -> None:
     except (ConfigError, ConnectionStoreError, GustoError, UnknownCompanyError, WarehouseError) as problem:
         _complain(problem)
         sys.exit(1)
+    except OSError as problem:  # a disk that is full, a folder that is none, a permission that lacks
+        _complain(f"{problem.filename}: {problem.strerror}." if problem.filename else problem)
+        sys.exit(1)
 
 
 @app.command()
@@ -191,7 +194,7 @@ def disconnect(
     found = known_company(store, company)
     if found in connected_companies(store):
         done = end_connection(_oauth(settings), store, found, by="gusto-pipeline disconnect")
-        console.print(f"Disconnected {found.name} ({found.slug}): its tokens are deleted and nothing syncs it any more.")
+        console.print(f"Disconnected {found.name} ({found.slug}): its tokens are deleted, nothing syncs it any more.")
         if done.problem:
             _complain(
                 f"Gusto was not told: {done.problem}. End it there too: in Gusto, as the company's admin, remove this "
@@ -528,7 +531,9 @@ def _show_standings(companies: list[dict[str, Any]], settings: Settings) -> None
         return f"{when.astimezone(settings.zone):%Y-%m-%d %H:%M %Z}" if when else otherwise
 
     times = {"since": "", "last_good_sync": "none yet", "next_sync": "not scheduled"}
-    rows = [company | {key: shown(company[key], otherwise) for key, otherwise in times.items()} for company in companies]
+    rows = [
+        company | {key: shown(company[key], otherwise) for key, otherwise in times.items()} for company in companies
+    ]
     _show(rows, ["company", "connection", *times], as_json=False)
     for company in companies:
         if company["why"]:
