@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -36,6 +37,16 @@ MISSION = {
 TABLES = [table.name for name in MISSION for table in CATEGORIES[name].tables()]
 
 
+DECLARED = {table.name: table for category in CATEGORIES.values() for table in category.tables()}
+CUSTOM: dict[str, Callable[[str], Any]] = {
+    "text": str,
+    "radio": str,
+    "date": date.fromisoformat,
+    "number": lambda text: Decimal(text).quantize(Decimal("0.000001")),
+    "currency": lambda text: Decimal(text).quantize(Decimal("0.0001")),
+}
+
+
 @dataclass
 class Twice:
     """Two runs of everything, and what the files were in between."""
@@ -53,11 +64,23 @@ class Twice:
         }
 
     def flat(self, table: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """The flat view's columns and rows, in the order of its sheet."""
+        """What a table's sheet holds: its flat view without secret columns, and employees' custom fields as columns."""
+        secret = {column.name for column in DECLARED[table].columns if column.sensitivity == SECRET}
         with duckdb.connect(self.pipeline.settings.warehouse, read_only=True) as connection:
             connection.execute("SET TimeZone = 'UTC'")
             found = connection.execute(f"SELECT * EXCLUDE (company_uuid) FROM flat.{table}")
-            return [column[0] for column in found.description or ()], found.fetchall()
+            columns = [column[0] for column in found.description or ()]
+            rows = [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
+            if table == "employees":
+                custom = connection.execute(
+                    "SELECT employee_uuid, name, type, value FROM staging.employee_custom_fields ORDER BY name"
+                ).fetchall()
+                for name in dict.fromkeys(row[1] for row in custom):
+                    values = {row[0]: CUSTOM[row[2]](row[3]) for row in custom if row[1] == name and row[3]}
+                    column = f"custom__{re.sub('[^0-9a-z]+', '_', name.casefold()).strip('_')}"
+                    rows = [{**row, column: values.get(row["uuid"])} for row in rows]
+        shown = [column for column in rows[0] if column not in secret] if rows else columns
+        return shown, [tuple(row[column] for column in shown) for row in rows]
 
 
 def stamps(folder: Path) -> dict[Path, tuple[int, int]]:
