@@ -23,7 +23,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gusto_pipeline.sandbox.faults import FaultInjection, Faults
+from gusto_pipeline.sandbox.faults import Fault, FaultInjection, Faults
+from gusto_pipeline.sandbox.google.accounts import PERSON, SERVICE_ACCOUNT, Accounts
+from gusto_pipeline.sandbox.google.site import KINDS, Drive, GoogleSite
+from gusto_pipeline.sandbox.google.workbook import Spreadsheet
 from gusto_pipeline.sandbox.gusto.oauth import CLIENT_ID, CLIENT_SECRET, Authority
 from gusto_pipeline.sandbox.gusto.site import gusto_site
 from gusto_pipeline.sandbox.gusto.world import SandboxClock, World
@@ -129,6 +132,63 @@ def running(
     log: list[Logged] = []
     with hosting([site], log, clock) as urls:
         yield GustoSandbox(urls["gusto"], world, authority, gusto_faults, log)
+
+
+@dataclass
+class GoogleSandbox:
+    """A running Google: where it is, what it holds, and the levers tests pull."""
+
+    base_url: str
+    drive: Drive
+    accounts: Accounts
+    clock: SandboxClock
+    faults: Faults
+    requests: list[Logged]
+
+    @property
+    def base_urls(self) -> dict[str, str]:
+        """What stands in for each of Google's addresses."""
+        return {f"https://{name}.googleapis.com": self.base_url for name in ("sheets", "www", "oauth2")}
+
+    @property
+    def service_account_key(self) -> dict[str, Any]:
+        """The JSON of the service account's key."""
+        return self.accounts.service_account_key(self.base_url)
+
+    @property
+    def oauth_record(self) -> dict[str, Any]:
+        """What is kept of a person's consent: refresh token and client."""
+        return self.accounts.oauth_record(self.base_url)
+
+    def new_spreadsheet(self, title: str = "People", *, shared: bool = True) -> Spreadsheet:
+        """A person's spreadsheet with one empty tab, shared with the service account unless said otherwise."""
+        return self.drive.create(title, {PERSON, SERVICE_ACCOUNT} if shared else {PERSON})
+
+    def fault(self, kind: str, value: str = "", *, at: int = 1, times: int | None = 1, path: str = "/v4/") -> None:
+        """Puts one of Google's own faults (`google.site.KINDS`) in force: at the `at`th request to come, once,
+        or from the next one on as often as `times` says, None being always."""
+        if kind not in KINDS:
+            raise ValueError(f"there is no fault {kind!r}; there are {', '.join(KINDS)}")
+        self.faults.active.append(Fault(kind, value, path, times, at))
+
+    def advance(self, seconds: float) -> None:
+        """Lets time pass: tokens expire, quotas refill."""
+        self.clock.advance(seconds)
+
+
+@contextmanager
+def running_google(*, port: int = 0, per_minute: int = 60, faults: Sequence[str] = ()) -> Iterator[GoogleSandbox]:
+    """A Google sandbox in the background, stopped on leaving.
+
+    `per_minute` is the quota of reads, and of writes, per user. Raises OSError when the port is taken and
+    ValueError for a fault that does not exist.
+    """
+    clock = SandboxClock()
+    drive, accounts, google_faults = Drive(clock.now), Accounts(clock.now), Faults(faults)
+    app = GoogleSite(drive, accounts, google_faults, clock.now, per_minute).app()
+    log: list[Logged] = []
+    with hosting([Site("google", app, google_faults, port)], log, clock) as urls:
+        yield GoogleSandbox(urls["google"], drive, accounts, clock, google_faults, log)
 
 
 def serve(announce: Callable[[GustoSandbox], object], **options: Any) -> None:
