@@ -19,7 +19,7 @@ import openpyxl
 import pytest
 from python_calamine import CalamineWorkbook
 
-from gusto_pipeline.automation.launch import dagster_home
+from gusto_pipeline.automation.launch import cause, dagster_home
 from gusto_pipeline.config import load_settings
 from gusto_pipeline.gusto.catalog import CATEGORIES, COMPANY_CATEGORIES
 from gusto_pipeline.schema import SECRET
@@ -102,6 +102,7 @@ def twice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twice]:
             root.setLevel(logging.DEBUG)
             pipeline.sandbox.requests.clear()
             first = pipeline.run("sync_everything")
+            assert first.success, "\n".join(map(cause, first.get_step_failure_events()))
             requests = len(pipeline.sandbox.requests)
             files = stamps(pipeline.settings.spreadsheets_folder)
             with dg.DagsterInstance.ephemeral() as faster:
