@@ -1,7 +1,8 @@
 """SQL that turns landed JSON records into staging rows, generated from the declared tables (see `schema.py`).
 
-A source's answer files are read once into the temporary table `landed`, arrays left as JSON text; each child table
-then parses only its own array. Every value arrives as text and is cast to its declared type, so a number never passes
+A source's answer files are read into the temporary table `landed`, arrays left as JSON text; each child table then
+parses only its own array, and one that has children itself is landed as `landed_<table>` too, so that no text is parsed
+twice. Every value arrives as text and is cast to its declared type, so a number never passes
 through a float, and a value that does not fit is an error that can name field and record, not a sniffer's guess.
 """
 
@@ -30,7 +31,10 @@ def literal(text: str) -> str:
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of one table. `sql` yields its links, `position`, its kind column and the record as the struct `r`."""
+    """The rows of one table. `sql` yields its links, `position`, its kind column and the record as the struct `r`.
+
+    A table that `is_landed` is read from a temporary table of that SELECT, `source`, which whoever loads it makes.
+    """
 
     table: Table
     parent: Rows | None
@@ -41,6 +45,14 @@ class Rows:
     def key(self) -> tuple[str, ...]:
         """Columns that identify a row within a company."""
         return (*self.links, *self.table.key)
+
+    @property
+    def is_landed(self) -> bool:
+        return bool(self.parent and self.table.columns and self.table.children)
+
+    @property
+    def source(self) -> str:
+        return quote(f"landed_{self.table.name}") if self.is_landed else f"({self.sql})"
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -61,7 +73,7 @@ class Rows:
         given = [quote(column.name) for column in self.columns[1:] if column.path not in own]
         expressions = ["$company", *given, *(value(column) for column in self.table.columns)]
         named = ", ".join(f"{e} AS {quote(c.name)}" for e, c in zip(expressions, self.columns, strict=True))
-        return f"SELECT {named} FROM ({self.sql})"
+        return f"SELECT {named} FROM {self.source}"
 
 
 def text(path: str) -> str:
@@ -94,8 +106,10 @@ def _below(here: Rows) -> Iterator[Rows]:
     links = {link: quote(link) for link in here.links}
     if table.columns and table.key == ("uuid",) and table.singular != "company":
         links = {f"{table.singular}_uuid": "r.uuid"}
+    elif table.columns and table.singular != "company":
+        links |= {key: text(key) for key in table.key}
     for child in table.children:
-        sql = " UNION ALL ".join(_unnest(here.sql, child, links, path) for path in child.at)
+        sql = " UNION ALL ".join(_unnest(here.source, child, links, path) for path in child.at)
         yield from _below(Rows(child, here, tuple(links), sql))
 
 
@@ -112,7 +126,7 @@ def _unnest(parent: str, child: Table, links: dict[str, str], path: str) -> str:
     inner = [f"{expression} AS {quote(link)}" for link, expression in links.items()]
     return (
         f"SELECT {', '.join([*outer, 'generate_subscripts(elements, 1) AS position', 'unnest(elements) AS r'])} "
-        f"FROM (SELECT {', '.join([*inner, f'{elements} AS elements'])} FROM ({parent}) "
+        f"FROM (SELECT {', '.join([*inner, f'{elements} AS elements'])} FROM {parent} "
         f"WHERE {landed} NOT IN ('[]', '{{}}', 'null'))"
     )
 

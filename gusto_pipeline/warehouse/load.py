@@ -7,7 +7,6 @@ back, the last good rows stay, and `LoadRefusedError` carries the checks so that
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,14 +15,15 @@ from typing import Any
 
 import duckdb
 
-from gusto_pipeline.schema import JSON, LIST, TEXT, Table
+from gusto_pipeline.schema import JSON, LIST, TEXT, Table, walk
 from gusto_pipeline.warehouse.flatten import Rows, quote, read_objects, read_records, rows, text
 from gusto_pipeline.warehouse.warehouse import Warehouse
 
-# Above this the order of landed rows is given up for memory; only small answers have rows known by their position.
-_ORDERED_BYTES = 64 * 1024 * 1024
-_MEMORY = "400MB"
-_DRIFT_SAMPLE = 2000
+# Bytes of answers landed at a time: a landed batch stays in memory instead of spilling to disk. One thread costs half
+# the CPU of two (each reader fills buffers of its own), and loads of other companies wait for the lock anyway.
+_BATCH = 48 * 1024 * 1024
+_SETTINGS = "SET memory_limit = '400MB'; SET threads = 1"
+_DRIFT_SAMPLE = 8 * 1024 * 1024
 _SMALL = 20
 
 
@@ -96,101 +96,129 @@ def load(
     checks: list[Check] = []
     drift: dict[str, list[str]] = {}
     with warehouse.write() as connection:
-        _settings(connection, landings)
+        connection.execute(_SETTINGS)
         for landing in landings:
-            before = {r.table.name: _count(connection, r.table.name, company_uuid) for r in rows(landing.table)}
-            _land(connection, landing)
-            _keep_raw(connection, company_uuid, landing)
-            for table_rows in rows(landing.table):
-                _check_lists(connection, table_rows)
-                _swap(connection, table_rows, company_uuid, landing)
+            tables = list(rows(landing.table))
+            _delete(connection, f"raw.{quote(landing.table.name)}", company_uuid)
+            before = {r.table.name: _delete(connection, _staging(r), company_uuid) for r in tables}
+            now, landed = dict.fromkeys(before, 0), 0
+            for pages in _batches(landing):
+                landed += _land(connection, landing.table, pages)
+                _keep_raw(connection, company_uuid, landing.table, pages)
+                for table_rows in tables:
+                    _check_lists(connection, table_rows)
+                    now[table_rows.table.name] += _insert(connection, table_rows, company_uuid, landing.table, pages)
+            for table_rows in tables:
                 name = table_rows.table.name
-                counts[name] = _count(connection, name, company_uuid)
                 checks += _checks(connection, table_rows, company_uuid)
-                checks.append(_not_collapsed(name, before[name], counts[name], accept_shrink))
-            checks.append(_total(connection, landing, counts))
-            drift[landing.table.name] = _drift(connection, company_uuid, landing.table, seen_at)
+                checks.append(_not_collapsed(name, before[name], now[name], accept_shrink))
+            checks.append(_total(landing, landed, now))
+            counts |= now
+            drift[landing.table.name] = _drift(connection, company_uuid, landing, seen_at)
         if not all(check.passed for check in checks):
             raise LoadRefusedError(tuple(checks))
     return Load(counts, tuple(checks), {source: fields for source, fields in drift.items() if fields})
 
 
-def _settings(connection: duckdb.DuckDBPyConnection, landings: Sequence[Landing]) -> None:
-    size = sum(page.file.stat().st_size for landing in landings for page in landing.pages)
-    connection.execute(f"SET memory_limit = '{_MEMORY}'")
-    connection.execute(f"SET preserve_insertion_order = {'true' if size < _ORDERED_BYTES else 'false'}")
+def _staging(table_rows: Rows) -> str:
+    return f"staging.{quote(table_rows.table.name)}"
 
 
-def _count(connection: duckdb.DuckDBPyConnection, table: str, company_uuid: str) -> int:
-    sql = f"SELECT count(*) FROM staging.{quote(table)} WHERE company_uuid = $1"
+def _delete(connection: duckdb.DuckDBPyConnection, name: str, company_uuid: str) -> int:
+    sql = f"DELETE FROM {name} WHERE company_uuid = $1"
     return connection.execute(sql, [company_uuid]).fetchall()[0][0]
 
 
-def _land(connection: duckdb.DuckDBPyConnection, landing: Landing) -> None:
-    """Fill the temporary tables `pages` (where each file is from) and `landed` (its records) from the answer files."""
-    table, links = landing.table, [quote(link) for link in landing.table.links]
-    connection.execute(
-        "CREATE OR REPLACE TEMP TABLE pages (filename VARCHAR, path VARCHAR, request_id VARCHAR, "
-        f"received_at TIMESTAMPTZ{''.join(f', {link} VARCHAR' for link in links)})"
-    )
-    if landing.pages:
-        marks = ", ".join("?" * (4 + len(links)))
-        values = [[str(p.file), p.path, p.request_id, p.received_at, *p.links] for p in landing.pages]
-        connection.executemany(f"INSERT INTO pages VALUES ({marks})", values)
-    records = read_records(table, [page.file for page in landing.pages] or [Path(os.devnull)])
+def _batches(landing: Landing) -> Iterator[Sequence[LandedPage]]:
+    """The pages, a few at a time; all at once where rows are numbered across pages, which only short answers are."""
+    batch: list[LandedPage] = []
+    size = 0
+    for page in landing.pages:
+        batch.append(page)
+        size += page.file.stat().st_size
+        if size >= _BATCH and "position" not in landing.table.key:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _land(connection: duckdb.DuckDBPyConnection, table: Table, pages: Sequence[LandedPage]) -> int:
+    """Fill the temporary tables: `pages` (where each file is from), `landed` (the records), and those of children that
+    have children. Gives the number of records."""
+    links = [quote(link) for link in table.links]
+    columns = {
+        "filename VARCHAR": [str(page.file) for page in pages],
+        "path VARCHAR": [page.path for page in pages],
+        "request_id VARCHAR": [page.request_id for page in pages],
+        "received_at TIMESTAMPTZ": [page.received_at for page in pages],
+        **{f"{link} VARCHAR": [page.links[number] for page in pages] for number, link in enumerate(links)},
+    }
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE pages ({', '.join(columns)})")
+    connection.execute(f"INSERT INTO pages SELECT {', '.join(['unnest(?)'] * len(columns))}", list(columns.values()))
+    records = read_records(table, [page.file for page in pages])
     if links:
         records = f"SELECT r.*, {', '.join(links)} FROM ({records}) r JOIN pages USING (filename)"
     try:
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE landed AS {records}")
+        landed = connection.execute(f"CREATE OR REPLACE TEMP TABLE landed AS {records}").fetchall()[0][0]
     except (duckdb.InvalidInputException, duckdb.ConversionException):
-        raise LoadError(_misshapen(landing)) from None
+        raise LoadError(_misshapen(table, pages)) from None
+    for table_rows in rows(table):
+        if table_rows.is_landed:
+            connection.execute(f"CREATE OR REPLACE TEMP TABLE {table_rows.source} AS {table_rows.sql}")
+    return landed
 
 
-def _keep_raw(connection: duckdb.DuckDBPyConnection, company_uuid: str, landing: Landing) -> None:
-    """Replace the source's raw records by the ones that just arrived."""
-    raw = f"raw.{quote(landing.table.name)}"
-    connection.execute(f"DELETE FROM {raw} WHERE company_uuid = $1", [company_uuid])
-    if landing.pages:
-        objects = read_objects([page.file for page in landing.pages])
-        connection.execute(
-            f"INSERT INTO {raw} SELECT $1, request_id, received_at, path, json "
-            f"FROM ({objects}) JOIN pages USING (filename)",
-            [company_uuid],
-        )
+def _keep_raw(
+    connection: duckdb.DuckDBPyConnection, company_uuid: str, table: Table, pages: Sequence[LandedPage]
+) -> None:
+    """The records just landed, whole and as they came."""
+    objects = read_objects([page.file for page in pages])
+    connection.execute(
+        f"INSERT INTO raw.{quote(table.name)} SELECT $1, request_id, received_at, path, json "
+        f"FROM ({objects}) JOIN pages USING (filename)",
+        [company_uuid],
+    )
 
 
-def _misshapen(landing: Landing) -> str:
+def _misshapen(table: Table, pages: Sequence[LandedPage]) -> str:
     # DuckDB's own words would quote the record, which may hold personal data.
-    path = landing.pages[0].path if landing.pages else landing.table.name
     return (
-        f"{landing.table.name}: an answer of {path} has another shape than declared: a list or an object where "
+        f"{table.name}: an answer of {pages[0].path} has another shape than declared: a list or an object where "
         "something else belongs. Nothing was changed."
     )
 
 
-def _swap(connection: duckdb.DuckDBPyConnection, table_rows: Rows, company_uuid: str, landing: Landing) -> None:
-    name = f"staging.{quote(table_rows.table.name)}"
-    connection.execute(f"DELETE FROM {name} WHERE company_uuid = $1", [company_uuid])
+def _insert(
+    connection: duckdb.DuckDBPyConnection,
+    table_rows: Rows,
+    company_uuid: str,
+    source: Table,
+    pages: Sequence[LandedPage],
+) -> int:
+    """Add the landed rows of one table; gives how many."""
+    sql = f"INSERT INTO {_staging(table_rows)} BY NAME {table_rows.select()}"
     try:
-        connection.execute(f"INSERT INTO {name} BY NAME {table_rows.select()}", {"company": company_uuid})
+        return connection.execute(sql, {"company": company_uuid}).fetchall()[0][0]
     except (duckdb.ConversionException, duckdb.InvalidInputException):
-        connection.rollback()  # an aborted transaction answers no questions; the landed records are read again
-        _land(connection, landing)
+        connection.rollback()  # an aborted transaction answers no questions; the records are landed again
+        _land(connection, source, pages)
         raise LoadError(_bad_value(connection, table_rows)) from None
 
 
 def _check_lists(connection: duckdb.DuckDBPyConnection, table_rows: Rows) -> None:
     """Refuse a list of objects that is none: DuckDB would read it as no rows at all."""
-    for child in table_rows.table.children:
-        for path in child.at:
-            landed = text(path[:-2])
-            wrong = f"json_type({landed}) NOT IN ('NULL', '{'OBJECT' if path.endswith('{}') else 'ARRAY'}')"
-            if path.endswith("[]"):
-                wrong += f" OR json_type({landed}, '$[0]') <> 'OBJECT'"
-            sql = f"SELECT count(*) FROM ({table_rows.sql}) WHERE {wrong}"
-            if strange := connection.execute(sql).fetchall()[0][0]:
-                what = f"{table_rows.table.name}: field {path[:-2]} is not the list of objects it is declared to be"
-                raise LoadError(f"{what} in {strange} records. Nothing was changed.")
+    paths = [path for child in table_rows.table.children for path in child.at]
+    if not paths:
+        return
+    # DuckDB writes landed JSON without blanks, so its first characters tell what it is.
+    good = {"[]": "'[{', '[]', 'nu'", "{}": "'{}', '{\"', 'nu'"}
+    strange = ", ".join(f"count(*) FILTER (left({text(path[:-2])}, 2) NOT IN ({good[path[-2:]]}))" for path in paths)
+    found = connection.execute(f"SELECT {strange} FROM {table_rows.source}").fetchall()[0]
+    for path, count in zip(paths, found, strict=True):
+        if count:
+            what = f"{table_rows.table.name}: field {path[:-2]} is not the list of objects it is declared to be"
+            raise LoadError(f"{what} in {count} records. Nothing was changed.")
 
 
 def _bad_value(connection: duckdb.DuckDBPyConnection, table_rows: Rows) -> str:
@@ -201,7 +229,7 @@ def _bad_value(connection: duckdb.DuckDBPyConnection, table_rows: Rows) -> str:
         landed = text(column.path)
         identity = [quote(link) for link in table_rows.links] + (["r.uuid"] if "uuid" in table_rows.table.key else [])
         found = connection.execute(
-            f"SELECT {', '.join([*identity, 'position'])} FROM ({table_rows.sql}) "
+            f"SELECT {', '.join([*identity, 'position'])} FROM {table_rows.source} "
             f"WHERE NULLIF({landed}, '') IS NOT NULL AND TRY_CAST({landed} AS {column.type}) IS NULL LIMIT 1"
         ).fetchall()
         if found:
@@ -246,28 +274,29 @@ def _not_collapsed(table: str, before: int, now: int, accept: bool) -> Check:
     )
 
 
-def _total(connection: duckdb.DuckDBPyConnection, landing: Landing, counts: dict[str, int]) -> Check:
+def _total(landing: Landing, landed: int, counts: dict[str, int]) -> Check:
     """As many rows as the API counts; where an answer is only the envelope of its rows, those are counted."""
     table = landing.table
-    if table.columns:
-        name, landed = table.name, connection.execute("SELECT count(*) FROM landed").fetchall()[0][0]
-    else:
-        name = table.children[0].name
-        landed = counts[name]
+    if not table.columns:
+        table = next(walk(table))
+        landed = counts[table.name]
     problem = f"{landed} rows arrived where Gusto says there are {landing.total}"
-    return Check("matches_api_total", name, landing.total in (None, landed), problem)
+    return Check("matches_api_total", table.name, landing.total in (None, landed), problem)
 
 
-def _drift(connection: duckdb.DuckDBPyConnection, company_uuid: str, table: Table, seen_at: datetime) -> list[str]:
-    """Fields in the raw records that the catalog does not declare, kept in meta.drift with when they were first seen.
+def _drift(connection: duckdb.DuckDBPyConnection, company_uuid: str, landing: Landing, seen_at: datetime) -> list[str]:
+    """Fields in the answers that the catalog does not declare, kept in meta.drift with when they were first seen.
 
-    Big answers are sampled: reading the structure of every record would cost as much as the load itself.
+    Of big answers only some pages are looked at: the structure of every record would cost as much as the load itself.
     """
-    found = connection.execute(
-        f"SELECT json_group_structure(record) FROM (SELECT record FROM raw.{quote(table.name)} WHERE company_uuid = $1 "
-        f"USING SAMPLE reservoir({_DRIFT_SAMPLE} ROWS) REPEATABLE (1))",
-        [company_uuid],
-    ).fetchall()[0][0]
+    table, files = landing.table, [page.file for page in landing.pages]
+    step = 1 + sum(file.stat().st_size for file in files) // _DRIFT_SAMPLE
+    found = (
+        files
+        and connection.execute(f"SELECT json_group_structure(json) FROM ({read_objects(files[::step])})").fetchall()[0][
+            0
+        ]
+    )
     fields = sorted(_undeclared(json.loads(found), table, "", {"company_uuid"})) if found else []
     connection.execute(
         "INSERT INTO meta.drift SELECT $1, $2, field, $3 FROM (SELECT unnest($4::VARCHAR[]) AS field) "
@@ -280,7 +309,7 @@ def _drift(connection: duckdb.DuckDBPyConnection, company_uuid: str, table: Tabl
 def _undeclared(found: Any, table: Table, prefix: str, known: set[str]) -> Iterator[str]:
     """Paths of `found` (DuckDB's structure of the records) that neither a column nor a child table declares."""
     known = known | {f"{table.singular}_uuid", *table.links}
-    paths = {column.path for column in table.columns}
+    paths = {*(column.path for column in table.columns), *table.elsewhere}
     children = {path: child for child in table.children for path in child.at}
 
     def visit(structure: Any, path: str) -> Iterator[str]:

@@ -37,6 +37,10 @@ COMMENT ON TABLE meta.drift IS 'Fields Gusto sends that the catalog does not dec
 """
 
 
+# Of the file: younger formats open and close three times as fast as the default, which suits DuckDB 1.0.
+_CONFIG = {"storage_compatibility_version": "v1.5.0"}
+
+
 class WarehouseError(Exception):
     """The warehouse file cannot be used; the message says why and what to do."""
 
@@ -91,7 +95,7 @@ class Warehouse:
             raise WarehouseError(f"{self.path.parent} cannot be written: {error.strerror}.") from error
         with lock:
             try:
-                connection = duckdb.connect(self.path, read_only=read_only)
+                connection = duckdb.connect(self.path, read_only=read_only, config=_CONFIG)
             except duckdb.Error as error:
                 raise WarehouseError(
                     f"{self.path} cannot be opened: {_first_line(error)} If another program has it open, close it "
@@ -125,7 +129,8 @@ class Warehouse:
         for table in self.tables:
             yield (
                 f"CREATE TABLE IF NOT EXISTS raw.{quote(table.name)} "
-                "(company_uuid VARCHAR, request_id VARCHAR, received_at TIMESTAMPTZ, path VARCHAR, record JSON)"
+                "(company_uuid VARCHAR, request_id VARCHAR, received_at TIMESTAMPTZ, path VARCHAR, "
+                "record JSON USING COMPRESSION zstd)"
             )
         for table_rows in self.rows():
             yield from _table_statements(table_rows)
