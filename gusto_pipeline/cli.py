@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from dotenv import load_dotenv
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -115,6 +116,7 @@ notify:                                # whom: apprise URLs in GUSTO_PIPELINE_NO
 
 def main() -> None:
     """Console script. Problems of the world outside end in one line on stderr and exit code 1, bugs in a traceback."""
+    load_dotenv(".env")
     try:
         app()
     except (ConfigError, ConnectionStoreError, GustoError, UnknownCompanyError, WarehouseError) as problem:
