@@ -111,8 +111,9 @@ def purge(settings: Settings, company: Company) -> Purged:
     warehouse = open_warehouse(settings)
     with warehouse.write() as connection:
         tables = connection.execute(
-            "SELECT schema_name, table_name FROM duckdb_tables() JOIN duckdb_columns() USING (table_oid) "
-            "WHERE column_name = 'company_uuid' ORDER BY ALL"
+            "SELECT table_schema, table_name FROM information_schema.columns "
+            "JOIN information_schema.tables USING (table_catalog, table_schema, table_name) "
+            "WHERE column_name = 'company_uuid' AND table_type = 'BASE TABLE' ORDER BY ALL"
         ).fetchall()
         rows = sum(
             connection.execute(
