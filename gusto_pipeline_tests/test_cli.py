@@ -232,9 +232,9 @@ def test_the_installed_command_ends_in_one_line_too(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("environment", "asked"), [({}, "/of-the-file"), ({"GUSTO_PIPELINE_HOME": "/of-us"}, "/of-us")])
+@pytest.mark.parametrize(("environment", "asked"), [({}, "/of-file"), ({"GUSTO_PIPELINE_HOME": "/of-us"}, "/of-us")])
 def test_a_dotenv_file_is_read_and_the_environment_wins(tmp_path, environment, asked):
-    (tmp_path / ".env").write_text("GUSTO_PIPELINE_HOME=/of-the-file\n")
+    (tmp_path / ".env").write_text("GUSTO_PIPELINE_HOME=/of-file\n")
     command = [str(Path(sys.executable).with_name("gusto-pipeline")), "config", "check"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
     assert f"Home folder: {asked}" in " ".join(done.stdout.split())
