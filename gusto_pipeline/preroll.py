@@ -6,7 +6,6 @@ questions to the warehouse.
 
 from __future__ import annotations
 
-import math
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,10 +22,11 @@ from gusto_pipeline.gusto.catalog import CATEGORIES, Source
 from gusto_pipeline.gusto.client import GustoClient
 from gusto_pipeline.gusto.errors import GustoError
 from gusto_pipeline.jobs import destination_options, job_companies, job_folder, job_layout, job_tables
+from gusto_pipeline.schema import walk
 from gusto_pipeline.spreadsheets.destinations import is_remote
 from gusto_pipeline.spreadsheets.workbook import Choice, Layout, sheets_of
 from gusto_pipeline.spreadsheets.writers import SpreadsheetError
-from gusto_pipeline.sync import Company, UnknownCompanyError, find_company, open_store, open_warehouse
+from gusto_pipeline.sync import Company, UnknownCompanyError, find_company, open_store, open_warehouse, parents_of
 from gusto_pipeline.warehouse.flatten import Rows, quote
 from gusto_pipeline.warehouse.warehouse import WarehouseError
 
@@ -177,11 +177,9 @@ def _count(connection: duckdb.DuckDBPyConnection, table: str, company: Company) 
 
 
 def _requests(connection: duckdb.DuckDBPyConnection, source: Source, company: Company) -> int:
-    if source.per_employee:
-        return _count(connection, "employees", company) * len(source.variants)
-    if source.paged and source.table.columns:
-        return max(1, math.ceil(_count(connection, source.table.name, company) / 100))
-    return 1
+    asked = len(parents_of(connection, source.per, company)) if source.per else 1
+    further = (_count(connection, next(walk(source.table)).name, company) - 1) // 100 if source.paged else 0
+    return asked * len(source.variants) + max(0, further)
 
 
 def _drift(connection: duckdb.DuckDBPyConnection, job: FlattenJob, company: Company) -> Iterator[str]:

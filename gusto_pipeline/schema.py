@@ -45,6 +45,7 @@ class Table:
     `at` is where the rows are in the parent's record: nothing for a source's own rows, else one or more array paths
     (`jobs[]`) or map paths (`days{}`); with several, `kind_column` says which one a row came from. `links` are the
     columns a source's own rows get from the request rather than from the record (the employee it asked about).
+    `elsewhere` names keys of the record that need no column: another table has them, or its own rows add up to them.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Table:
     at: tuple[str, ...] = ()
     kind_column: str | None = None
     links: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
     children: tuple[Table, ...] = ()
 
     @property

@@ -19,13 +19,14 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+import duckdb
 import httpx
 
 from gusto_pipeline.clock import Clock, utcnow
 from gusto_pipeline.config import Settings
 from gusto_pipeline.connections.store import ConnectionStore
 from gusto_pipeline.gusto.auth import OAuthApp, connection_record
-from gusto_pipeline.gusto.catalog import CATEGORIES, Category, Source
+from gusto_pipeline.gusto.catalog import CATEGORIES, Category, Per, Source
 from gusto_pipeline.gusto.client import GustoClient
 from gusto_pipeline.gusto.errors import NotFoundError
 from gusto_pipeline.gusto.fetch import Fetched, fetch, fetch_dropped, is_gone
@@ -197,10 +198,9 @@ def sync_category(
     _remove_abandoned(settings.landing)
     folder = Path(mkdtemp(prefix=f"{company.slug}-{category.name}-", dir=settings.landing))
     try:
-        employees = _employees(warehouse, company) if category.per_employee else []
         landings, notes, origin, versions = [], [], "api", set()
         for source in category.sources:
-            fetched, came_from = _fetch(source, company, client, settings, folder, employees, clock)
+            fetched, came_from = _fetch(source, company, client, settings, folder, clock)
             if fetched is None:
                 notes.append(f"{source.name}: Gusto no longer offers this and no CSV was dropped")
                 origin = "none"
@@ -238,11 +238,14 @@ def _fetch(
     client: GustoClient,
     settings: Settings,
     folder: Path,
-    employees: list[str],
     clock: Clock,
 ) -> tuple[list[Fetched] | None, str]:
+    parents: list[str] = []
+    if source.per:
+        with open_warehouse(settings).read() as connection:
+            parents = parents_of(connection, source.per, company)
     try:
-        return fetch(source, company.uuid, client, folder, employees), "api"
+        return fetch(source, company.uuid, client, folder, parents, clock), "api"
     except NotFoundError as error:
         if not is_gone(error, source):
             raise
@@ -257,12 +260,20 @@ def _landing(source: Source, fetched: list[Fetched]) -> Landing:
             page.answer.path,
             page.answer.request_id,
             page.answer.received_at,
-            (page.employee_uuid,) if page.employee_uuid else (),
+            (page.parent,) if page.parent else (),
         )
         for page in fetched
     )
-    total = fetched[0].answer.total if fetched and source.paged else None
-    return Landing(source.table, pages, total)
+    return Landing(source.table, pages, _total(source, fetched))
+
+
+def _total(source: Source, fetched: list[Fetched]) -> int | None:
+    """How many rows the API says there are. Of an object's answer it is the list directly in it that is counted."""
+    table = source.table
+    if not source.paged or not (table.columns or table.children[0].columns):
+        return None
+    totals = [page.answer.total for page in fetched if page.answer.page == 1]
+    return None if None in totals else sum(total or 0 for total in totals)
 
 
 def _counts(warehouse: Warehouse, company: Company, category: Category) -> dict[str, int]:
@@ -276,10 +287,11 @@ def _counts(warehouse: Warehouse, company: Company, category: Category) -> dict[
         }
 
 
-def _employees(warehouse: Warehouse, company: Company) -> list[str]:
-    with warehouse.read() as connection:
-        sql = "SELECT uuid FROM staging.employees WHERE company_uuid = $1 ORDER BY uuid"
-        return [row[0] for row in connection.execute(sql, [company.uuid]).fetchall()]
+def parents_of(connection: duckdb.DuckDBPyConnection, per: Per, company: Company) -> list[str]:
+    """The ids a source is asked about one by one, from the rows synced before."""
+    column = quote(per.column)
+    sql = f"SELECT DISTINCT {column} FROM staging.{quote(per.table)} WHERE company_uuid = $1 ORDER BY {column}"
+    return [row[0] for row in connection.execute(sql, [company.uuid]).fetchall()]
 
 
 def _record(

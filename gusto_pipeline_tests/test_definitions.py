@@ -27,16 +27,21 @@ ASSETS = [
     "spreadsheets/admins",
     "spreadsheets/applicants",
     "spreadsheets/company",
+    "spreadsheets/company_benefits",
+    "spreadsheets/contractor_payments",
     "spreadsheets/contractors",
     "spreadsheets/custom_fields",
     "spreadsheets/departments",
     "spreadsheets/earning_types",
+    "spreadsheets/employee_benefits",
     "spreadsheets/employees",
     "spreadsheets/employment_history",
     "spreadsheets/home_address_history",
     "spreadsheets/locations",
     "spreadsheets/pay_schedules",
+    "spreadsheets/payroll_lines",
     "spreadsheets/payrolls",
+    "spreadsheets/rehires",
     "spreadsheets/time_off",
     "spreadsheets/time_off_activities",
     "spreadsheets/work_addresses",
@@ -44,14 +49,17 @@ ASSETS = [
     "staging/applicants",
     "staging/company",
     "staging/company_addresses",
+    "staging/company_benefits",
     "staging/company_pay_types",
     "staging/compensations",
+    "staging/contractor_payments",
     "staging/contractors",
     "staging/custom_fields",
     "staging/department_members",
     "staging/department_pay_schedules",
     "staging/departments",
     "staging/earning_types",
+    "staging/employee_benefits",
     "staging/employee_custom_fields",
     "staging/employee_pay_schedules",
     "staging/employees",
@@ -65,8 +73,17 @@ ASSETS = [
     "staging/pay_periods",
     "staging/pay_schedule_assignments",
     "staging/pay_schedules",
+    "staging/payroll_benefits",
+    "staging/payroll_deductions",
+    "staging/payroll_employees",
+    "staging/payroll_fixed",
+    "staging/payroll_hourly",
+    "staging/payroll_paid_time_off",
+    "staging/payroll_reimbursements",
     "staging/payroll_taxes",
+    "staging/payroll_taxes_withheld",
     "staging/payrolls",
+    "staging/rehires",
     "staging/terminations",
     "staging/time_off",
     "staging/time_off_activities",
@@ -80,18 +97,23 @@ ASSETS = [
 JOBS = [
     "sync_admins_only",
     "sync_applicants_only",
+    "sync_company_benefits_only",
     "sync_company_only",
+    "sync_contractor_payments_only",
     "sync_contractors_only",
     "sync_custom_fields_only",
     "sync_departments_only",
     "sync_earning_types_only",
+    "sync_employee_benefits_only",
     "sync_employees_only",
     "sync_employment_history_only",
     "sync_everything",
     "sync_home_address_history_only",
     "sync_locations_only",
     "sync_pay_schedules_only",
+    "sync_payroll_lines_only",
     "sync_payrolls_only",
+    "sync_rehires_only",
     "sync_time_off_activities_only",
     "sync_time_off_only",
     "sync_work_addresses_only",
@@ -159,10 +181,25 @@ def test_every_job_selects_something_and_publishes_it(name):
     assert any(key.startswith("spreadsheets/") for key in selected)
 
 
-def test_everything_is_synced_but_what_asks_about_everyone_one_by_one():
+def test_everything_is_synced_but_what_is_asked_one_by_one():
     layer = defs.resolve_job_def("sync_everything").asset_layer
     selected = {key.path[-1] for key in layer.selected_asset_keys if key.path[0] == "spreadsheets"}
-    assert selected == {name for name, category in CATEGORIES.items() if not category.per_employee}
+    assert selected == {name for name, category in CATEGORIES.items() if not category.parents}
+
+
+@pytest.mark.parametrize(
+    ("table", "parent"),
+    [
+        ("work_addresses", "employees"),
+        ("rehires", "terminations"),
+        ("employee_benefits", "company_benefits"),
+        ("payroll_fixed", "payrolls"),
+        ("employees", None),
+    ],
+)
+def test_what_is_asked_one_by_one_stands_on_the_table_that_says_about_whom(table, parent):
+    [upstream] = GRAPH.get(dg.AssetKey(["staging", table])).parent_keys
+    assert upstream == dg.AssetKey(["staging", parent] if parent else ["gusto"])
 
 
 def test_every_check_blocks_and_sits_on_a_table_that_is_made():

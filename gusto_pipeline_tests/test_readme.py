@@ -8,8 +8,11 @@ README = Path(__file__).resolve().parents[1] / "README.md"
 
 
 def cost(category: Category) -> str:
-    if category.per_employee:
-        return "N" if len(category.sources[0].variants) == 1 else f"{len(category.sources[0].variants)} N"
+    source = category.sources[0]
+    if category.parents == ("employees",):
+        return "N" if len(source.variants) == 1 else f"{len(source.variants)} N"
+    if category.parents:
+        return f"1 per row of `{category.parents[0]}`{' and 100 employees' if source.paged else ''}"
     return {"employees": "⌈N/100⌉", "contractors": "⌈C/100⌉"}.get(category.name, str(len(category.sources)))
 
 

@@ -39,7 +39,7 @@ def table_key(name: str) -> dg.AssetKey:
 def staging_asset(category: Category) -> dg.AssetsDefinition:
     """The step that syncs `category`: an asset per table, with blocking checks on each."""
     tables = [table_rows for source in category.sources for table_rows in rows(source.table)]
-    deps = [table_key("employees")] if category.per_employee else [GUSTO]
+    deps = [table_key(name) for name in category.parents] or [GUSTO]
     check_specs = [spec for table_rows in tables for spec in _check_specs(category, table_rows)]
 
     @dg.multi_asset(

@@ -32,18 +32,29 @@ from gusto_pipeline.schema import (
 )
 
 
+@dataclass(frozen=True)
+class Per:
+    """What a source is asked about one by one: the ids in a column of a staging table that was synced before."""
+
+    table: str
+    column: str = "uuid"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """One endpoint and the table its rows fill. `path` may hold `{company}` and `{employee}`.
+    """One endpoint and the table its rows fill. `path` may hold `{company}` and, with `per`, the table's link column.
 
     `scope` is the OAuth scope the request needs. `paged` sends page/per. `variants` are extra parameter sets, one
-    request each. `gone` marks an endpoint that a company's API may no longer have.
+    request each. `days` sends start_date and end_date: so many days back, through today. `gone` marks an endpoint that
+    a company's API may no longer have.
     """
 
     path: str
     scope: str
     table: Table
+    per: Per | None = None
     params: dict[str, str] = field(default_factory=dict)
+    days: int | None = None
     variants: tuple[dict[str, str], ...] = ({},)
     paged: bool = False
     gone: bool = False
@@ -51,10 +62,6 @@ class Source:
     @property
     def name(self) -> str:
         return self.table.name
-
-    @property
-    def per_employee(self) -> bool:
-        return "{employee}" in self.path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +74,9 @@ class Category:
     sources: tuple[Source, ...]
 
     @property
-    def per_employee(self) -> bool:
-        return any(source.per_employee for source in self.sources)
+    def parents(self) -> tuple[str, ...]:
+        """The staging tables whose rows it asks about one by one; none where a few requests give the whole company."""
+        return tuple(sorted({source.per.table for source in self.sources if source.per}))
 
     def tables(self) -> Iterator[Table]:
         """Every staging table of the category, parents first."""
@@ -952,8 +960,9 @@ WORK_ADDRESSES = Category(
     comment="Where each employee works and worked. One request per employee.",
     sources=(
         Source(
-            path="/v1/employees/{employee}/work_addresses",
+            path="/v1/employees/{employee_uuid}/work_addresses",
             scope="employees:read",
+            per=Per("employees"),
             table=Table(
                 name="work_addresses",
                 singular="work_address",
@@ -978,8 +987,9 @@ HOME_ADDRESS_HISTORY = Category(
     comment="Each employee's home addresses with their versions. One request per employee.",
     sources=(
         Source(
-            path="/v1/employees/{employee}/home_addresses",
+            path="/v1/employees/{employee_uuid}/home_addresses",
             scope="employees:read",
+            per=Per("employees"),
             table=Table(
                 name="home_address_history",
                 singular="home_address",
@@ -1005,8 +1015,9 @@ EMPLOYMENT_HISTORY = Category(
     comment="Every spell of each employee, for rehired people above all. One request per employee.",
     sources=(
         Source(
-            path="/v1/employees/{employee}/employment_history",
+            path="/v1/employees/{employee_uuid}/employment_history",
             scope="employments:read",
+            per=Per("employees"),
             table=Table(
                 name="employment_history",
                 singular="employment",
@@ -1031,8 +1042,9 @@ TIME_OFF_ACTIVITIES = Category(
     comment="Accruals and uses of vacation and sick time. Two requests per employee.",
     sources=(
         Source(
-            path="/v1/employees/{employee}/time_off_activities",
+            path="/v1/employees/{employee_uuid}/time_off_activities",
             scope="employee_time_off_activities:read",
+            per=Per("employees"),
             variants=({"time_off_type": "vacation"}, {"time_off_type": "sick"}),
             table=Table(
                 name="time_off_activities",
@@ -1049,6 +1061,322 @@ TIME_OFF_ACTIVITIES = Category(
                     _c("effective_time", INSTANT, "When"),
                     _c("balance", HOURS, "Hours after it"),
                     _c("balance_change", HOURS, "Hours gained or used"),
+                ),
+            ),
+        ),
+    ),
+)
+
+REHIRES = Category(
+    name="rehires",
+    title="Rehires",
+    comment="Scheduled returns of dismissed employees. One request per termination.",
+    sources=(
+        Source(
+            path="/v1/employees/{employee_uuid}/rehire",
+            scope="employments:read",
+            per=Per("terminations", "employee_uuid"),
+            table=Table(
+                name="rehires",
+                singular="rehire",
+                links=("employee_uuid",),
+                comment="One row per dismissed employee who is coming back; those who are back have a second spell in "
+                "employment_history.",
+                key=(),
+                columns=(
+                    _c("effective_date", DATE, "First day back"),
+                    _c("active", FLAG, "In effect"),
+                    _c("employment_status", TEXT, "part_time, full_time, seasonal …"),
+                    _c("work_location_uuid", TEXT, "Location"),
+                    _c("file_new_hire_report", FLAG, "Gusto files the new-hire report"),
+                    _c("two_percent_shareholder", FLAG, "Owns at least two percent of the S-Corporation"),
+                    _c("version", TEXT, "Version to send with an update"),
+                ),
+            ),
+        ),
+    ),
+)
+
+CONTRACTOR_PAYMENTS = Category(
+    name="contractor_payments",
+    title="Contractor payments",
+    comment="What contractors were paid in the last twelve months.",
+    sources=(
+        Source(
+            path="/v1/companies/{company}/contractor_payments",
+            scope="payrolls:read",
+            days=365,
+            paged=True,
+            table=Table(
+                name="contractor_payment_summary",
+                singular="contractor_payment_summary",
+                comment="The answer's envelope; its rows are the payments of each contractor.",
+                columns=(),
+                key=(),
+                elsewhere=("total",),
+                children=(
+                    Table(
+                        name="contractor_payment_groups",
+                        singular="contractor",
+                        comment="The payments of one contractor, with their sums.",
+                        at=("contractor_payments[]",),
+                        columns=(),
+                        key=(),
+                        elsewhere=("contractor_uuid", "reimbursement_total", "wage_total"),
+                        children=(
+                            Table(
+                                name="contractor_payments",
+                                singular="contractor_payment",
+                                comment="One row per payment to a contractor.",
+                                at=("payments[]",),
+                                columns=(
+                                    _c("uuid", TEXT, "Gusto's id of the payment"),
+                                    _c("contractor_uuid", TEXT, "The contractor"),
+                                    _c("date", DATE, "Pay day"),
+                                    _c("payment_method", TEXT, "Direct Deposit, Check, Historical Payment …", PAY),
+                                    _c("status", TEXT, "Funded or Unfunded"),
+                                    _c("wage_type", TEXT, "Fixed or Hourly"),
+                                    _c("hours", HOURS, "Hours paid"),
+                                    _c("hourly_rate", MONEY, "US dollars per hour", PAY),
+                                    _c("wage", MONEY, "Fixed wage, US dollars", PAY),
+                                    _c("bonus", MONEY, "Bonus, US dollars", PAY),
+                                    _c("wage_total", MONEY, "Hours at their rate, wage and bonus, US dollars", PAY),
+                                    _c("reimbursement", MONEY, "Reimbursed, US dollars", PAY),
+                                    _c("invoice_number", TEXT, "The contractor's invoice"),
+                                    _c("memo", TEXT, "Note on the payment", PERSONAL),
+                                    _c("may_cancel", FLAG, "Can still be cancelled"),
+                                ),
+                            ),
+                        ),
+                    ),
+                ),
+            ),
+        ),
+    ),
+)
+
+COMPANY_BENEFITS = Category(
+    name="company_benefits",
+    title="Company benefits",
+    comment="The benefits the company offers or offered, with how many are enrolled.",
+    sources=(
+        Source(
+            path="/v1/companies/{company}/company_benefits",
+            scope="company_benefits:read",
+            params={"enrollment_count": "true"},
+            table=Table(
+                name="company_benefits",
+                singular="company_benefit",
+                comment="One row per benefit of the company, active or not.",
+                columns=(
+                    _c("uuid", TEXT, "Gusto's id of the benefit"),
+                    _c("description", TEXT, "The company's name for it"),
+                    _c("benefit_type", WHOLE, "Gusto's number of the kind of benefit: 1 medical, 2 dental, 5 401(k) …"),
+                    _c("active", FLAG, "Open to employees"),
+                    _c("enrollment_count", WHOLE, "Employees enrolled"),
+                    _c("source", TEXT, "internal, external or partnered"),
+                    _c("partner_name", TEXT, "The partner who set it up"),
+                    _c("deletable", FLAG, "Was never used in payroll"),
+                    _c("supports_percentage_amounts", FLAG, "Amounts may be percentages of pay"),
+                    _c(
+                        "responsible_for_employer_taxes",
+                        FLAG,
+                        "The company pays employer taxes on third-party sick pay",
+                    ),
+                    _c("responsible_for_employee_w2", FLAG, "The company files W-2 forms on third-party sick pay"),
+                    _c("catch_up_type", TEXT, "Catch-up contributions: elective or deemed"),
+                    _c("version", TEXT, "Version to send with an update"),
+                ),
+            ),
+        ),
+    ),
+)
+
+EMPLOYEE_BENEFITS = Category(
+    name="employee_benefits",
+    title="Employee benefits",
+    comment="Who is enrolled in which benefit, and who pays what. One request per company benefit and 100 employees.",
+    sources=(
+        Source(
+            path="/v1/company_benefits/{company_benefit_uuid}/employee_benefits",
+            scope="employee_benefits:read",
+            per=Per("company_benefits"),
+            params={"include": "all_benefits"},
+            paged=True,
+            table=Table(
+                name="employee_benefits",
+                singular="employee_benefit",
+                links=("company_benefit_uuid",),
+                comment="One row per employee and benefit, by effective date; amounts are per pay period.",
+                columns=(
+                    _c("uuid", TEXT, "Gusto's id of the enrollment"),
+                    _c("employee_uuid", TEXT, "The employee"),
+                    _c("active", FLAG, "In force"),
+                    _c("effective_date", DATE, "First day"),
+                    _c("expiration_date", DATE, "Last day; empty = open"),
+                    _c("employee_deduction", MONEY, "Deducted, US dollars or percent", PAY),
+                    _c("deduct_as_percentage", FLAG, "The deduction is a percentage of pay"),
+                    _c("employee_deduction_annual_maximum", MONEY, "Most deducted per year, US dollars", PAY),
+                    _c("contribution.type", TEXT, "How the company contributes: amount, percentage, tiered …", PAY),
+                    _c("contribution.value", TEXT, "What it contributes; tiers as sent, in JSON", PAY),
+                    _c("elective", FLAG, "The company matches what the employee elects"),
+                    _c("company_contribution", MONEY, "Contributed by the company; empty for tiers", PAY),
+                    _c("contribute_as_percentage", FLAG, "The contribution is a percentage of pay"),
+                    _c("company_contribution_annual_maximum", MONEY, "Most contributed per year, US dollars", PAY),
+                    _c("limit_option", TEXT, "Which limit applies, such as Family or Individual", PERSONAL),
+                    _c("catch_up", FLAG, "Contributes at the catch-up rate", PERSONAL),
+                    _c("retirement_loan_identifier", TEXT, "The provider's number of a 401(k) loan", SECRET),
+                    _c("coverage_amount", MONEY, "Insured for, US dollars", PAY),
+                    _c("coverage_salary_multiplier", HOURS, "Insured for so many salaries", PAY),
+                    _c("deduction_reduces_taxable_income", TEXT, "Whether the deduction lowers taxable income"),
+                    _c("version", TEXT, "Version to send with an update"),
+                ),
+            ),
+        ),
+    ),
+)
+
+PAYROLL_LINES = Category(
+    name="payroll_lines",
+    title="Payroll lines",
+    comment="What each employee got in each synced payroll, line by line: earnings, hours, benefits, deductions and "
+    "taxes. One request per payroll and 100 employees.",
+    sources=(
+        Source(
+            path="/v1/companies/{company}/payrolls/{payroll_uuid}",
+            scope="payrolls:read",
+            per=Per("payrolls"),
+            params={"include": "benefits,deductions,taxes"},
+            paged=True,
+            table=Table(
+                name="payroll_lines",
+                singular="payroll",
+                links=("payroll_uuid",),
+                comment="The payroll as payrolls has it; its rows are the employees' pay.",
+                columns=(),
+                key=(),
+                elsewhere=(
+                    *(column.path.split(".")[0] for column in PAYROLLS.table("payrolls").columns),
+                    "payroll_taxes",
+                    "company_taxes",
+                ),
+                children=(
+                    Table(
+                        name="payroll_employees",
+                        singular="payroll_employee",
+                        comment="One row per payroll and employee in it.",
+                        at=("employee_compensations[]",),
+                        key=("employee_uuid",),
+                        columns=(
+                            _c("employee_uuid", TEXT, "The employee"),
+                            _c("first_name", TEXT, "First name", PERSONAL),
+                            _c("preferred_first_name", TEXT, "Preferred first name", PERSONAL),
+                            _c("last_name", TEXT, "Last name", PERSONAL),
+                            _c("excluded", FLAG, "Left out of this payroll"),
+                            _c("gross_pay", MONEY, "Gross pay, US dollars", PAY),
+                            _c("net_pay", MONEY, "Net pay, US dollars", PAY),
+                            _c("check_amount", MONEY, "Net pay and reimbursements, US dollars", PAY),
+                            _c("payment_method", TEXT, "Direct Deposit, Check or Historical", PAY),
+                            _c("memo", TEXT, "Note on the paystub", PERSONAL),
+                            _c("version", TEXT, "Version to send with an update"),
+                        ),
+                        children=(
+                            Table(
+                                name="payroll_fixed",
+                                singular="payroll_fixed",
+                                comment="Fixed earnings of an employee in a payroll: bonuses, tips, commissions.",
+                                at=("fixed_compensations[]",),
+                                key=("position",),
+                                columns=(
+                                    _c("name", TEXT, "Earning"),
+                                    _c("amount", MONEY, "US dollars", PAY),
+                                    _c("job_uuid", TEXT, "Job it is for"),
+                                ),
+                            ),
+                            Table(
+                                name="payroll_hourly",
+                                singular="payroll_hourly",
+                                comment="Hours of an employee in a payroll, by kind and job.",
+                                at=("hourly_compensations[]",),
+                                key=("position",),
+                                columns=(
+                                    _c("name", TEXT, "Regular Hours, Overtime …"),
+                                    _c("hours", HOURS, "Hours"),
+                                    _c("amount", MONEY, "US dollars", PAY),
+                                    _c("compensation_multiplier", HOURS, "Multiple of the base rate"),
+                                    _c("job_uuid", TEXT, "Job it is for"),
+                                    _c("flsa_status", TEXT, "Exempt, Nonexempt, Owner …"),
+                                ),
+                            ),
+                            Table(
+                                name="payroll_paid_time_off",
+                                singular="payroll_paid_time_off",
+                                comment="Paid time off of an employee in a payroll, by kind.",
+                                at=("paid_time_off[]",),
+                                key=("position",),
+                                columns=(
+                                    _c("name", TEXT, "Vacation Hours, Sick Hours …"),
+                                    _c("hours", HOURS, "Hours taken"),
+                                    _c("amount", MONEY, "US dollars", PAY),
+                                    _c(
+                                        "final_payout_unused_hours_input", HOURS, "Unused hours paid out at termination"
+                                    ),
+                                ),
+                            ),
+                            Table(
+                                name="payroll_reimbursements",
+                                singular="payroll_reimbursement",
+                                comment="Reimbursements to an employee in a payroll.",
+                                at=("reimbursements[]",),
+                                key=("position",),
+                                columns=(
+                                    _c("description", TEXT, "What for", PERSONAL),
+                                    _c("amount", MONEY, "US dollars", PAY),
+                                    _c("uuid", TEXT, "Gusto's id of the reimbursement"),
+                                    _c("recurring", FLAG, "Repeats every payroll"),
+                                ),
+                            ),
+                            Table(
+                                name="payroll_benefits",
+                                singular="payroll_benefit",
+                                comment="Benefits of an employee in a payroll.",
+                                at=("benefits[]",),
+                                key=("position",),
+                                columns=(
+                                    _c("name", TEXT, "Benefit", PERSONAL),
+                                    _c("employee_deduction", MONEY, "Deducted, US dollars", PAY),
+                                    _c("company_contribution", MONEY, "Contributed by the company, US dollars", PAY),
+                                    _c("imputed", FLAG, "Counts as income without being paid"),
+                                ),
+                            ),
+                            Table(
+                                name="payroll_deductions",
+                                singular="payroll_deduction",
+                                comment="Other deductions of an employee in a payroll, garnishments among them.",
+                                at=("deductions[]",),
+                                key=("position",),
+                                columns=(
+                                    _c("name", TEXT, "What for", SECRET),
+                                    _c("amount", MONEY, "US dollars, or percent", SECRET),
+                                    _c("amount_type", TEXT, "fixed or percent"),
+                                    _c("uuid", TEXT, "The garnishment"),
+                                    _c("updatable_via_payroll", FLAG, "Can be changed in the payroll"),
+                                ),
+                            ),
+                            Table(
+                                name="payroll_taxes_withheld",
+                                singular="payroll_tax_withheld",
+                                comment="Taxes on an employee's pay in a payroll, the employer's among them.",
+                                at=("taxes[]",),
+                                key=("position",),
+                                columns=(
+                                    _c("name", TEXT, "Tax"),
+                                    _c("employer", FLAG, "Paid by the employer"),
+                                    _c("amount", MONEY, "US dollars", PAY),
+                                ),
+                            ),
+                        ),
+                    ),
                 ),
             ),
         ),
@@ -1074,8 +1402,13 @@ CATEGORIES: dict[str, Category] = {
         HOME_ADDRESS_HISTORY,
         EMPLOYMENT_HISTORY,
         TIME_OFF_ACTIVITIES,
+        REHIRES,
+        CONTRACTOR_PAYMENTS,
+        COMPANY_BENEFITS,
+        EMPLOYEE_BENEFITS,
+        PAYROLL_LINES,
     )
 }
 
-# Categories that cost a few requests per company; the others ask about every employee one by one.
-COMPANY_CATEGORIES = tuple(name for name, category in CATEGORIES.items() if not category.per_employee)
+# Categories that cost a few requests per company; the others ask about employees, payrolls or benefits one by one.
+COMPANY_CATEGORIES = tuple(name for name, category in CATEGORIES.items() if not category.parents)

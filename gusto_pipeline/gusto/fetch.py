@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from uuid import NAMESPACE_URL, uuid5
@@ -25,38 +26,51 @@ class DroppedFileError(Exception):
 
 @dataclass(frozen=True)
 class Fetched:
-    """One answer on disk, with the employee it was asked for if any, and what the API said about it."""
+    """One answer on disk, with the id it was asked for if any (`Source.per`), and what the API said about it."""
 
     file: Path
     answer: Answer
-    employee_uuid: str | None = None
+    parent: str | None = None
 
 
 def fetch(
-    source: Source, company_uuid: str, client: GustoClient, folder: Path, employees: Sequence[str] = ()
+    source: Source,
+    company_uuid: str,
+    client: GustoClient,
+    folder: Path,
+    parents: Sequence[str] = (),
+    clock: Clock = utcnow,
 ) -> list[Fetched]:
-    """Every answer of `source` for a company, written into `folder`; one request per page, or per employee and variant.
+    """Every answer of `source` for a company, written into `folder`: one request per variant and page, and that for
+    each of `parents` if the source is asked `per` something.
 
-    Raises the client's GustoErrors. A single employee's 404 fails the whole source: a partial read is no read.
+    Raises the client's GustoErrors. A single parent's 404 fails the whole source: a partial read is no read.
     """
-    if source.per_employee:
-        asked = [(uuid, variant) for uuid in employees for variant in source.variants]
-        with ThreadPoolExecutor(_IN_FLIGHT) as pool:
-            answers = pool.map(
-                lambda ask: client.get(source.path.format(employee=ask[0]), {**source.params, **ask[1]}), asked
-            )
-            return [
-                _written(folder / f"{source.name}-{number:06d}.json", answer, uuid)
-                for number, (answer, (uuid, _)) in enumerate(zip(answers, asked, strict=True), 1)
-            ]
-    path = source.path.format(company=company_uuid)
-    found = client.pages(path, source.params) if source.paged else iter([client.get(path, source.params)])
-    return [_written(folder / f"{source.name}-{answer.page:06d}.json", answer, None) for answer in found]
+    params = source.params | _window(source, clock)
+
+    def ask(number: int, parent: str | None, variant: dict[str, str]) -> list[Fetched]:
+        path = source.path.format(company=company_uuid, **dict.fromkeys(source.table.links, parent))
+        query = params | variant
+        answers = client.pages(path, query) if source.paged else iter([client.get(path, query)])
+        name = f"{source.name}-{number:06d}"
+        return [_written(folder / f"{name}-{answer.page:06d}.json", answer, parent) for answer in answers]
+
+    asked = [(parent, variant) for parent in (parents if source.per else (None,)) for variant in source.variants]
+    with ThreadPoolExecutor(_IN_FLIGHT) as pool:
+        found = pool.map(lambda numbered: ask(numbered[0], *numbered[1]), enumerate(asked, 1))
+        return [page for pages in found for page in pages]
 
 
-def _written(file: Path, answer: Answer, employee_uuid: str | None) -> Fetched:
+def _window(source: Source, clock: Clock) -> dict[str, str]:
+    if source.days is None:
+        return {}
+    today = clock().date()
+    return {"start_date": str(today - timedelta(days=source.days)), "end_date": str(today)}
+
+
+def _written(file: Path, answer: Answer, parent: str | None) -> Fetched:
     file.write_bytes(answer.body or b"[]")
-    return Fetched(file, answer, employee_uuid)
+    return Fetched(file, answer, parent)
 
 
 def fetch_dropped(
@@ -74,7 +88,7 @@ def fetch_dropped(
     records = [record for file in files for record in _records(source, company_uuid, file)]
     body = json.dumps(records).encode()
     answer = Answer(files[0].name, 1, body, len(records), len(records), 1, "", clock(), "csv")
-    return [_written(folder / f"{source.name}-000001.json", answer, None)]
+    return [_written(folder / f"{source.name}-000001-000001.json", answer, None)]
 
 
 def _records(source: Source, company_uuid: str, file: Path) -> Iterator[dict[str, str | None]]:

@@ -134,6 +134,24 @@ POLICIES = (
     ("Volunteering", "volunteer", "per_calendar_year", "16.0", None, None),
 )
 
+# Gusto's number of the kind, the company's name for it, offered still
+BENEFITS = (
+    (1, "Redwood Health HMO", True),
+    (2, "Brightside Dental", True),
+    (5, "401(k) with match", True),
+    (8, "Dependent care account", False),
+)
+
+MATCH = {
+    "type": "tiered",
+    "value": {
+        "tiers": [
+            {"rate": "100.0", "threshold": "3.0", "threshold_delta": "3.0"},
+            {"rate": "50.0", "threshold": "7.0", "threshold_delta": "4.0"},
+        ]
+    },
+}
+
 EARNINGS = (
     "Bonus",
     "Cash Tips",
@@ -219,6 +237,7 @@ class _Maker:
             time_off_requests=self.make_requests(staff),
             earning_types=self.earning_types,
             applicants=[self.make_applicant(n) for n in range(3)],
+            benefits=self.make_benefits(staff),
         )
         return company
 
@@ -389,6 +408,7 @@ class _Maker:
             "work_addresses": self.make_workplaces(n, spells[0]["hire_date"]),
             "garnishments": [self.make_garnishment(n)] if n % 12 == 4 else [],
             "custom_values": self.make_custom_values(n) if n % 3 != 2 else {},
+            "benefits": [],
             "balances": self.make_balances(n) if fate in ("active", "leaving", "leaves_today", "rehired") else {},
             "invited": status not in UNFINISHED_ONBOARDING[:2],
         }
@@ -590,6 +610,75 @@ class _Maker:
                 }
             )
         return rows
+
+    def make_benefits(self, staff: list[Record]) -> dict[str, Record]:
+        """The company's benefits; every third of those who work here is enrolled in some."""
+        rows = {}
+        for kind, name, active in BENEFITS:
+            uuid = self.new_uuid()
+            rows[uuid] = {
+                "uuid": uuid,
+                "benefit_type": kind,
+                "active": active,
+                "description": name,
+                "source": "internal",
+                "partner_name": None,
+                "deletable": False,
+                "supports_percentage_amounts": kind == 5,
+                "responsible_for_employer_taxes": False,
+                "responsible_for_employee_w2": False,
+                "catch_up_type": "elective" if kind == 5 else None,
+            }
+        medical, dental, retirement, former = rows
+        for employee in [row for row in staff if row["jobs"] and row["balances"]][::3]:
+            first = (self.today - timedelta(days=390)).isoformat()
+            begun = max(first, employee["jobs"][0]["hire_date"])
+            enrolled = employee["benefits"]
+            enrolled.append(self.make_enrollment(medical, "85.00", {"type": "amount", "value": "310.00"}, begun))
+            if self.rng.random() < 0.5:
+                enrolled.append(self.make_enrollment(dental, "12.50", {"type": "amount", "value": "20.00"}, begun))
+            if self.rng.random() < 0.5:
+                put_in = f"{self.rng.randint(2, 9)}.00"
+                enrolled.append(self.make_enrollment(retirement, put_in, MATCH, begun, percent=True))
+            if self.rng.random() < 0.3:
+                until = max(begun, (self.today - timedelta(days=100)).isoformat())
+                plan = {"type": "amount", "value": "0.00"}
+                enrolled.append(self.make_enrollment(former, "60.00", plan, begun, until=until))
+        return rows
+
+    def make_enrollment(
+        self,
+        benefit_uuid: str,
+        deduction: str,
+        contribution: Record,
+        begun: str,
+        *,
+        percent: bool = False,
+        until: str | None = None,
+    ) -> Record:
+        tiered = contribution["type"] == "tiered"
+        row: Record = {
+            "uuid": self.new_uuid(),
+            "company_benefit_uuid": benefit_uuid,
+            "active": until is None,
+            "employee_deduction": deduction,
+            "deduct_as_percentage": percent,
+            "employee_deduction_annual_maximum": None,
+            "contribution": contribution,
+            "elective": tiered,
+            "company_contribution_annual_maximum": None,
+            "limit_option": None,
+            "catch_up": False,
+            "retirement_loan_identifier": None,
+            "coverage_amount": None,
+            "deduction_reduces_taxable_income": None,
+            "coverage_salary_multiplier": "0.00",
+            "effective_date": begun,
+            "expiration_date": until,
+        }
+        if not tiered:
+            row |= {"company_contribution": contribution["value"], "contribute_as_percentage": False}
+        return row
 
     # -- contractors, applicants ------------------------------------------------------------------------------
 

@@ -172,6 +172,10 @@ CASES: dict[str, Callable[[Company], list[str]]] = {
     ),
     "/v1/employees/{employee_id}/garnishments": each("employees", "/v1/employees/{}/garnishments"),
     "/v1/garnishments/{garnishment_id}": nested("garnishments", "/v1/garnishments/{}"),
+    "/v1/companies/{company_id}/company_benefits": whole("/company_benefits", "", "?enrollment_count=true&active=true"),
+    "/v1/company_benefits/{company_benefit_id}/employee_benefits": each(
+        "benefits", "/v1/company_benefits/{}/employee_benefits", "", "?include=all_benefits&page=1"
+    ),
     "/v1/companies/{company_uuid}/time_off_policies": whole("/time_off_policies"),
     "/v1/time_off_policies/{time_off_policy_uuid}": each("policies", "/v1/time_off_policies/{}"),
     "/v1/companies/{company_id}/time_off_requests": whole("/time_off_requests"),

@@ -60,7 +60,8 @@ def _elements(rows: Rows, records: list[Any]) -> Iterator[tuple[dict[str, Any], 
         return
     parents = _elements(rows.parent, records)
     for links, _, _, parent in parents:
-        own = {rows.links[0]: parent["uuid"]} if rows.links and "uuid" in parent else links
+        key = rows.parent.table.key
+        own = {link: links.get(link) or parent[link if link in key else "uuid"] for link in rows.links}
         for path in rows.table.at:
             found = _at(parent, path[:-2]) or []
             if path.endswith("{}"):
@@ -101,6 +102,6 @@ def _value(column: Column, value: Any) -> Any:
         case "JSON":
             return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
         case "VARCHAR":
-            return str(value)
+            return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
         case _:
             return Decimal(str(value))

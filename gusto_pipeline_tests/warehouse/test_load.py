@@ -176,6 +176,11 @@ EXAMPLES = {
     "work_addresses": ("Employee-Work-Address", "Employee-Work-Addresses-List"),
     "home_address_history": ("Employee-Address", "Employee-Address-List"),
     "employment_history": ("Employment-History-List",),
+    "rehires": ("Rehire",),
+    "contractor_payment_summary": ("Contractor-Payment-Summary",),
+    "company_benefits": ("Company-Benefit",),
+    "employee_benefits": ("Employee-Benefit",),
+    "payroll_lines": ("Payroll-Show",),
 }
 
 
@@ -249,7 +254,19 @@ def _number(table: Table, found: list[dict[str, object]], prefix: str = "u") -> 
                     _number(child, inner, f"{prefix}-{number}.{place}")
 
 
-@pytest.mark.parametrize("source", ["company", "employees", "contractors", "time_off", "payrolls", "pay_periods"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "company",
+        "employees",
+        "contractors",
+        "time_off",
+        "payrolls",
+        "pay_periods",
+        "payroll_lines",
+        "contractor_payment_summary",
+    ],
+)
 def test_any_record_of_the_declared_shape_becomes_exactly_its_rows(source, tmp_path_factory):
     table = SOURCES[source].table
     folder = tmp_path_factory.mktemp("any")

@@ -49,6 +49,8 @@ SCOPES = (
     "employee_time_off_activities:read",
     "garnishments:read",
     "garnishments:write",
+    "company_benefits:read",
+    "employee_benefits:read",
     "events:read",
     "webhook_subscriptions:read",
     "webhook_subscriptions:write",

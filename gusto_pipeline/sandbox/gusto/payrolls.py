@@ -347,6 +347,8 @@ def _show(call: Call, period: Period, *, whole: bool) -> Record:
         answer[name] = _all_taxes(items)
     if whole:
         optional = {"benefits", "deductions", "taxes"} - include
+        if "employee_benefits:read" not in call.scopes:
+            optional.add("benefits")
         names = [part.partition(":")[::2] for part in call.query.get("sort_by", "").split(",") if part]
         for field, direction in reversed(names):
             if field not in ("first_name", "last_name"):
@@ -413,7 +415,7 @@ def _item(company: Company, employee: Record, period: Period, *, done: bool) -> 
             leave.append({"name": name, "hours": f"{hours}.000", "amount": "0.00"})
     gross += bonus
 
-    benefits = [_medical()] if period.schedule and gross > 50_000 else []
+    benefits = _benefits(company, employee, period, gross) if period.schedule and gross > 50_000 else []
     deductions = [
         {
             "name": row["description"],
@@ -475,13 +477,41 @@ def _worked(pay: Record, period: Period, dice: random.Random, *, primary: bool) 
     return 2080 // a_year, rate // a_year
 
 
-def _medical() -> Record:
-    return {
-        "name": "Medical Insurance",
-        "employee_deduction": "85.00",
-        "company_contribution": "310.00",
-        "imputed": False,
-    }
+def _benefits(company: Company, employee: Record, period: Period, gross: int) -> list[Record]:
+    """What the benefits in force at the end of a period cost."""
+    rows = []
+    for row in employee["benefits"]:
+        if not row["effective_date"] <= str(period.end) <= (row["expiration_date"] or "9999"):
+            continue
+        deducted = _share(row["employee_deduction"], gross, percent=row["deduct_as_percentage"])
+        match row["contribution"]:
+            case {"type": "tiered", "value": {"tiers": tiers}}:
+                given = round(gross * _matched(float(row["employee_deduction"]), tiers) / 100)
+            case {"type": kind, "value": value}:
+                given = _share(value, gross, percent=kind == "percentage")
+        rows.append(
+            {
+                "name": company.benefits[row["company_benefit_uuid"]]["description"],
+                "employee_deduction": money(deducted),
+                "company_contribution": money(given),
+                "imputed": False,
+            }
+        )
+    return rows
+
+
+def _matched(percent: float, tiers: list[Record]) -> float:
+    """The percentage of pay the company adds to an employee's `percent`, tier by tier."""
+    total = 0.0
+    for tier in tiers:
+        width = float(tier["threshold_delta"])
+        within = min(max(percent - (float(tier["threshold"]) - width), 0.0), width)
+        total += within * float(tier["rate"]) / 100
+    return total
+
+
+def _share(amount: str, gross: int, *, percent: bool) -> int:
+    return round(gross * float(amount) / 100) if percent else cents_of(amount)
 
 
 def _all_taxes(items: list[Record]) -> list[Record]:

@@ -258,6 +258,30 @@ def garnishment(call: Call) -> Any:
     raise not_found()
 
 
+# -- benefits -----------------------------------------------------------------------------------------------------
+
+
+@routes.add("GET", "/v1/companies/{company}/company_benefits", "company_benefits:read")
+def company_benefits(call: Call) -> Any:
+    active, counted = call.flag("active"), call.flag("enrollment_count") is True
+    rows = [row for row in call.company.benefits.values() if active in (None, row["active"])]
+    return [shapes.company_benefit(call.company, row, counted=counted) for row in rows]
+
+
+@routes.add("GET", "/v1/company_benefits/{benefit}/employee_benefits", "employee_benefits:read")
+def employee_benefits(call: Call) -> Any:
+    benefit = one(call.company.benefits, call.params["benefit"])
+    rows = shapes.enrollments(call.company, benefit["uuid"])
+    if "all_benefits" not in call.include():
+        today = call.today.isoformat()
+        rows = [
+            (employee_row, row)
+            for employee_row, row in rows
+            if row["effective_date"] <= today <= (row["expiration_date"] or "9999")
+        ]
+    return call.page(rows, lambda pair: shapes.employee_benefit(*pair))
+
+
 # -- employment ---------------------------------------------------------------------------------------------------
 
 

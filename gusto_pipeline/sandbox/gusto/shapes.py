@@ -65,6 +65,8 @@ WRITABLE = {
     ),
     "pay_schedule": ("frequency", "anchor_pay_date", "anchor_end_of_pay_period", "day_1", "day_2", "custom_name"),
     "policy": ("name", "accrual_method", "accrual_rate", "accrual_rate_unit", "max_hours", "is_active"),
+    "company_benefit": ("active", "description"),
+    "employee_benefit": ("active", "employee_deduction", "contribution", "effective_date", "expiration_date"),
     "garnishment": ("active", "amount", "description", "times", "recurring", "pay_period_maximum"),
 }
 
@@ -418,6 +420,27 @@ def time_off_activities(c: Company, e: Record, time_off_type: str, now: datetime
                 }
             )
     return rows
+
+
+# -- benefits -----------------------------------------------------------------------------------------------------
+
+
+def company_benefit(c: Company, row: Record, *, counted: bool) -> Record:
+    answer = row | {"company_uuid": c.uuid, "version": version("company_benefit", row)}
+    if counted:
+        answer["enrollment_count"] = sum(each["active"] for _, each in enrollments(c, row["uuid"]))
+    return answer
+
+
+def enrollments(c: Company, benefit_uuid: str) -> list[tuple[Record, Record]]:
+    """Everyone who is or was enrolled in a benefit, with the enrollment."""
+    return [
+        (e, row) for e in c.employees.values() for row in e["benefits"] if row["company_benefit_uuid"] == benefit_uuid
+    ]
+
+
+def employee_benefit(e: Record, row: Record) -> Record:
+    return row | {"employee_uuid": e["uuid"], "version": version("employee_benefit", row)}
 
 
 # -- contractors --------------------------------------------------------------------------------------------------

@@ -63,6 +63,7 @@ class Company:
     time_off_requests: list[Record]
     earning_types: dict[str, list[Record]]
     applicants: list[Record]
+    benefits: dict[str, Record]
     payrolls: dict[str, Record] = field(default_factory=dict)  # processed ones: settled once, never recomputed
 
     def jobs(self) -> Iterator[tuple[Record, Record]]:

@@ -118,6 +118,7 @@ def create_employee(call: Call) -> Any:
         "home_addresses": [],
         "work_addresses": [],
         "garnishments": [],
+        "benefits": [],
         "custom_values": {},
         "balances": {},
         "invited": False,
