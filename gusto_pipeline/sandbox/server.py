@@ -23,9 +23,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gusto_pipeline.sandbox.faults import Fault, FaultInjection, Faults
+from gusto_pipeline.sandbox.faults import FaultInjection, Faults
 from gusto_pipeline.sandbox.google.accounts import PERSON, SERVICE_ACCOUNT, Accounts
-from gusto_pipeline.sandbox.google.site import KINDS, Drive, GoogleSite
+from gusto_pipeline.sandbox.google.faults import GoogleFault
+from gusto_pipeline.sandbox.google.site import Drive, GoogleSite
 from gusto_pipeline.sandbox.google.workbook import Spreadsheet
 from gusto_pipeline.sandbox.gusto.oauth import CLIENT_ID, CLIENT_SECRET, Authority
 from gusto_pipeline.sandbox.gusto.site import gusto_site
@@ -139,11 +140,11 @@ class GoogleSandbox:
     """A running Google: where it is, what it holds, and the levers tests pull."""
 
     base_url: str
-    drive: Drive
-    accounts: Accounts
-    clock: SandboxClock
-    faults: Faults
-    requests: list[Logged]
+    drive: Drive = field(repr=False)
+    accounts: Accounts = field(repr=False)
+    clock: SandboxClock = field(repr=False)
+    faults: Faults = field(repr=False)
+    requests: list[Logged] = field(repr=False)
 
     @property
     def base_urls(self) -> dict[str, str]:
@@ -164,12 +165,14 @@ class GoogleSandbox:
         """A person's spreadsheet with one empty tab, shared with the service account unless said otherwise."""
         return self.drive.create(title, {PERSON, SERVICE_ACCOUNT} if shared else {PERSON})
 
-    def fault(self, kind: str, value: str = "", *, at: int = 1, times: int | None = 1, path: str = "/v4/") -> None:
-        """Puts one of Google's own faults (`google.site.KINDS`) in force: at the `at`th request to come, once,
-        or from the next one on as often as `times` says, None being always."""
-        if kind not in KINDS:
-            raise ValueError(f"there is no fault {kind!r}; there are {', '.join(KINDS)}")
-        self.faults.active.append(Fault(kind, value, path, times, at))
+    def fault(self, kind: str, value: str = "", *, after: int = 0, times: int | None = 1) -> GoogleFault:
+        """Puts one of Google's own faults in force (the module `google.faults` lists them).
+
+        It lets `after` requests pass that it could strike, then strikes `times` times, None being for good.
+        """
+        fault = GoogleFault(kind, value, times=times, passing=after)
+        self.faults.active.append(fault)
+        return fault
 
     def advance(self, seconds: float) -> None:
         """Lets time pass: tokens expire, quotas refill."""

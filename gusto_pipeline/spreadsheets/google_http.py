@@ -89,7 +89,20 @@ def _signed_in(
             f"the private key of the service account {record['client_email']} is damaged; "
             "give the JSON file exactly as Google made it"
         ) from None
-    return account, f"the service account {record['client_email']}"
+    return ServiceAccount(account), f"the service account {record['client_email']}"
+
+
+class ServiceAccount(google.auth.credentials.Credentials):
+    """A service account's tokens, and nothing more: left alone, google-auth also sends each token to another of
+    Google's addresses from a thread of its own, to learn of regional restrictions that spreadsheets do not know."""
+
+    def __init__(self, account: google.oauth2.service_account.Credentials) -> None:
+        super().__init__()
+        self._account = account
+
+    def refresh(self, request: Any) -> None:
+        self._account.refresh(request)
+        self.token, self.expiry = self._account.token, self._account.expiry
 
 
 def _moved(url: str, base_urls: Mapping[str, str]) -> str:

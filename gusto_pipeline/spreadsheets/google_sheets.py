@@ -47,6 +47,7 @@ MAX_TABS = 200
 MAX_TEXT = 50_000  # UTF-16 units in a cell
 KEPT_TEXT = 49_900  # of a longer text; leaves room for the mark
 MAX_DIGITS = 15  # of a number
+EPOCH_US = 25_569 * 86_400_000_000  # microseconds from 1899-12-30, day 0 of a spreadsheet, to 1970
 CHUNK_BYTES = 2_000_000  # of one request
 DIRECT_ROWS = 750  # up to which a table goes without staging
 
@@ -256,7 +257,7 @@ def _cell(value: str, type_: str) -> str:
         case "date":
             fits, number = _dated(value), f"{value} - DATE '1899-12-30'"
         case "timestamp":
-            fits, number = _dated(value), f"epoch_us({value}) / 86400000000.0 + 25569"
+            fits, number = _dated(value), f"(epoch_us({value}) + {EPOCH_US}) / 86400000000.0"
         case _:
             digits = f"trim(replace(ltrim(CAST({value} AS VARCHAR), '-'), '.', ''), '0')"
             fits, number = f"length({digits}) <= {MAX_DIGITS}", value
@@ -267,19 +268,19 @@ def _dated(value: str) -> str:
     return f"{value} >= DATE '1900-01-01' AND {value} < DATE '10000-01-01'"
 
 
-def _units(text: str) -> str:
-    """SQL for the number of UTF-16 units: characters, and one more for each that takes two."""
-    return f"(length({text}) + length(regexp_replace({text}, '[^\\x{{10000}}-\\x{{10FFFF}}]', '', 'g')))"
-
-
 def _too_long(text: str) -> str:
-    return f"(strlen({text}) > {MAX_TEXT} AND {_units(text)} > {MAX_TEXT})"
+    """SQL condition: the text has more UTF-16 units than a cell holds."""
+    return f"(strlen({text}) > {MAX_TEXT} AND length({text}) + {_astral(text)} > {MAX_TEXT})"
+
+
+def _astral(text: str) -> str:
+    """SQL for the number of characters that take two UTF-16 units."""
+    return f"length(regexp_replace({text}, '[^\\x{{10000}}-\\x{{10FFFF}}]', '', 'g'))"
 
 
 def _fitting(text: str) -> str:
     """SQL for the text, cut with a mark that says so if a cell cannot hold it."""
-    start = f"left({text}, {KEPT_TEXT})"
-    kept = f"left({text}, 2 * {KEPT_TEXT} - {_units(start)})"
+    kept = f"left({text}, {KEPT_TEXT} - {_astral(f'left({text}, {KEPT_TEXT})')})"
     mark = f"' …[cut: ' || (length({text}) - length({kept})) || ' characters, see CSV]'"
     return f"CASE WHEN {_too_long(text)} THEN {kept} || {mark} ELSE {text} END"
 
@@ -398,7 +399,7 @@ def _check_size(book: Book, tables: Sequence[Table], staged: Sequence[Table], wh
     kept = {tab.title.casefold(): (tab.rows, tab.columns) for tab in book.tabs if tab not in book.leftovers()}
     for table in tables:
         rows, columns = kept.get(table.name.casefold(), (0, 0))
-        kept[table.name.casefold()] = (max(rows, table.rows + 1), max(columns, table.columns))
+        kept[table.name.casefold()] = (max(rows, table.rows + 1, 2), max(columns, table.columns))
     grids = [*kept.values(), *((table.rows + 1, table.columns) for table in staged)]
     cells = sum(rows * columns for rows, columns in grids)
     if cells > MAX_CELLS:

@@ -1,6 +1,6 @@
 """The sandbox's Google as one ASGI app: /token, /drive/v3/files and /v4/spreadsheets, with quotas and faults.
 
-Beside the faults any site has, `GoogleSite` stages its own (see `KINDS`), in the words Google's errors have.
+Beside the faults any site has, `GoogleSite` stages its own (`google.faults`), in the words Google's errors have.
 """
 
 import json
@@ -30,13 +30,8 @@ from gusto_pipeline.sandbox.google.accounts import (
     SignInError,
     Token,
 )
+from gusto_pipeline.sandbox.google.faults import REFUSALS
 from gusto_pipeline.sandbox.google.workbook import InvalidRequestError, Json, Spreadsheet, mask, new_tab
-
-# drop-before, drop-after: the connection ends before or after the request took effect. rate-limit: 429, its value a
-# Retry-After in seconds or nothing. server-error: its value is the status. partial: half of the rows of a values
-# update are kept, and the answer is 200 all the same. The others are refusals.
-REFUSALS = ("rate-limit", "server-error", "no-permission", "api-disabled", "rate-403")
-KINDS = ("drop-before", "drop-after", "partial", *REFUSALS)
 
 SHEETS_MIME = "application/vnd.google-apps.spreadsheet"
 

@@ -59,8 +59,10 @@ def a1(tab: Tab, rows: range, columns: range) -> str:
 
 
 def write(tab: Tab, rows: range, columns: range, values: list[list[Any]], option: str) -> Json:
-    """Puts values into the tab from the range's corner on; null leaves a cell as it is. Returns the counts."""
+    """Puts values into the range, or from a single cell on; null leaves a cell as it is. Returns the counts."""
     height, width = len(values), max((len(row) for row in values), default=0)
+    if len(rows) == len(columns) == 1:
+        rows, columns = range(rows.start, rows.start + height), range(columns.start, columns.start + width)
     if height > len(rows) or width > len(columns):
         raise InvalidRequestError("Requested writing within range, but tried writing outside of it.")
     if rows.start + height > tab.rows or columns.start + width > tab.columns:
