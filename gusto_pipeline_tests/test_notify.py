@@ -12,6 +12,7 @@ import pytest
 
 from gusto_pipeline import notify
 from gusto_pipeline.assets import spreadsheets
+from gusto_pipeline.definitions import defs
 from gusto_pipeline.notify import Message, NotifyError, Problem, send
 from gusto_pipeline.sync import open_store
 from gusto_pipeline_tests.conftest import Pipeline, connected
@@ -166,6 +167,17 @@ def test_recovery_is_told_once(pipeline, sensors, mailbox):
     slug, broken = pipeline.company.slug, "missing-scope=departments:read"
     failed, recovered = f"Gusto: {slug} must be reconnected", f"Gusto: {JOB} is good again for {slug}"
     assert [subjects(*faults) for faults in ([broken], [broken], [], [])] == [[failed], [failed], [recovered], []]
+
+
+def test_a_run_that_dies_outside_its_steps_is_told_too(pipeline, sensors, mailbox):
+    tags = {"dagster/partition": pipeline.company.slug}
+    run = pipeline.instance.create_run_for_job(defs.resolve_job_def(JOB), tags=tags)
+    pipeline.instance.report_run_failed(run, "The machine went down.")
+    sensors.tick()
+    [mail] = mailbox.open()
+    assert f"{JOB} failed for {pipeline.company.slug}" in text(mail)
+    assert f"- {JOB}: The machine went down." in text(mail)
+    assert "Last good sync: none yet." in text(mail)
 
 
 def test_another_jobs_good_run_is_no_recovery(pipeline, sensors, mailbox):
