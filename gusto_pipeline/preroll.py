@@ -178,8 +178,16 @@ def _count(connection: duckdb.DuckDBPyConnection, table: str, company: Company) 
 
 def _requests(connection: duckdb.DuckDBPyConnection, source: Source, company: Company) -> int:
     asked = len(parents_of(connection, source.per, company)) if source.per else 1
-    further = (_count(connection, next(walk(source.table)).name, company) - 1) // 100 if source.paged else 0
-    return asked * len(source.variants) + max(0, further)
+    return asked * len(source.variants) + (_further_pages(connection, source, company) if source.paged else 0)
+
+
+def _further_pages(connection: duckdb.DuckDBPyConnection, source: Source, company: Company) -> int:
+    """Pages beyond the first that the rows of the last sync took, for each thing asked about."""
+    name = quote(next(walk(source.table)).name)
+    group = ", ".join(["company_uuid", *(quote(link) for link in source.table.links)])
+    counts = f"SELECT count(*) AS n FROM staging.{name} WHERE company_uuid = $1 GROUP BY {group}"
+    found = connection.execute(f"SELECT coalesce(sum((n - 1) // 100), 0) FROM ({counts})", [company.uuid])
+    return int(found.fetchall()[0][0])
 
 
 def _drift(connection: duckdb.DuckDBPyConnection, job: FlattenJob, company: Company) -> Iterator[str]:
