@@ -109,7 +109,8 @@ def _access(job: FlattenJob, company: Company, connect: Callable[[Company], Gust
         problems.append(
             f"{company.slug}: its grant is for another company; run gusto-pipeline reconnect {company.slug}"
         )
-    needed = {source.scope for name in job.categories for source in CATEGORIES[name].sources if not source.gone}
+    sources = [source for name in job.categories for source in CATEGORIES[name].sources if not source.gone]
+    needed = {scope for source in sources for scope in source.scope.split()}
     missing = sorted(needed - info.scopes) if info.scopes else []
     return problems + [
         f"{company.slug}: the grant lacks the scope {scope}; ask for it in Gusto's developer portal, then reconnect"

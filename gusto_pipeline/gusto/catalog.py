@@ -44,9 +44,9 @@ class Per:
 class Source:
     """One endpoint and the table its rows fill. `path` may hold `{company}` and, with `per`, the table's link column.
 
-    `scope` is the OAuth scope the request needs. `paged` sends page/per. `variants` are extra parameter sets, one
-    request each. `days` sends start_date and end_date: so many days back, through today. `gone` marks an endpoint that
-    a company's API may no longer have.
+    `scope` is the OAuth scope the request needs, with those that parts of the answer need after it. `paged` sends
+    page/per. `variants` are extra parameter sets, one request each. `days` sends start_date and end_date: so many days
+    back, through today. `gone` marks an endpoint that a company's API may no longer have.
     """
 
     path: str
@@ -844,7 +844,7 @@ EARNING_TYPES = Category(
     sources=(
         Source(
             path="/v1/companies/{company}/earning_types",
-            scope="companies:read",
+            scope="payrolls:read",
             table=Table(
                 name="earning_type_lists",
                 singular="earning_type_list",
@@ -1244,7 +1244,7 @@ PAYROLL_LINES = Category(
     sources=(
         Source(
             path="/v1/companies/{company}/payrolls/{payroll_uuid}",
-            scope="payrolls:read",
+            scope="payrolls:read employee_benefits:read",
             per=Per("payrolls"),
             params={"include": "benefits,deductions,taxes"},
             paged=True,
