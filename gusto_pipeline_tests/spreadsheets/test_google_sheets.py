@@ -153,6 +153,17 @@ def test_a_failure_at_any_request_leaves_the_old_tables_or_the_new_ones(
     assert after >= (2 if kind == "partial" else 5)  # it struck that many requests, one after the other
 
 
+@pytest.mark.parametrize("fault", PASSING)
+@pytest.mark.parametrize("after", [0, 1])
+def test_a_passing_failure_does_not_stop_a_small_table(google, book, client, connection, fault, after):
+    for version in ("old", "new"):  # into a tab that is not there yet, and into one that is
+        kind, value, times = PASSING[fault]
+        google.fault(kind, value, after=after, times=times)
+        write_google_sheet(connection, [numbers(version, 5)], book.id, client, run="r")
+        assert content(book) == table(version, 5)
+        assert (len(book.metadata), google.faults.active.pop().times) == (1, 0)
+
+
 def test_a_run_that_died_leaves_nothing_behind_for_long(google, book, client, connection, small):
     write_google_sheet(connection, OLD, book.id, client, run="earlier")
     google.fault("partial", after=1)
