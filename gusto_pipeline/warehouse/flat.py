@@ -1,7 +1,7 @@
 """The flat views: one row per record, as the spreadsheets show it.
 
-A table's view is all its columns, with lists joined by "; " and, where a row belongs to an
-employee, that person's name. Where a record's current job, pay, address or days have to be chosen, the view is written
+A table's view is all its columns, with lists joined by "; " and, where a row belongs to an employee, a contractor or a
+benefit, their name. Where a record's current job, pay, address or days have to be chosen, the view is written
 out in `sql/<table>.sql`, with the rule in its first comment.
 """
 
@@ -16,6 +16,18 @@ from gusto_pipeline.warehouse.flatten import Rows, quote
 PERSON_NAME = "trim(concat_ws(' ', coalesce(nullif({0}.preferred_first_name, ''), {0}.first_name), {0}.last_name))"
 
 
+# By the column that says whose row it is: the name's column, the table the name is in, how it is put together.
+_NAMES = {
+    "employee_uuid": ("employee_name", "employees", PERSON_NAME),
+    "contractor_uuid": (
+        "contractor_name",
+        "contractors",
+        "coalesce(nullif({0}.business_name, ''), trim(concat_ws(' ', {0}.first_name, {0}.last_name)))",
+    ),
+    "company_benefit_uuid": ("benefit_name", "company_benefits", "{0}.description"),
+}
+
+
 def views(tables: Sequence[Rows]) -> dict[str, str]:
     """The SELECT of every flat view, by its table's name. `{columns}` in an SQL file is the table's own columns."""
     return {rows.table.name: _view(rows) for rows in tables}
@@ -27,14 +39,13 @@ def _view(rows: Rows) -> str:
     written = files("gusto_pipeline.warehouse") / "sql" / f"{name}.sql"
     if written.is_file():
         return written.read_text().replace("{columns}", columns).rstrip().rstrip(";")
-    if "employee_uuid" in (column.name for column in rows.columns):
-        person = f"{PERSON_NAME.format('person')} AS employee_name"
-        columns = columns.replace('t."employee_uuid"', f't."employee_uuid", {person}', 1)
-        same = "(person.company_uuid, person.uuid) = (t.company_uuid, t.employee_uuid)"
-        join = f"LEFT JOIN staging.employees person ON {same}"
-    else:
-        join = ""
-    return f"SELECT {columns} FROM staging.{quote(name)} t {join}"
+    joins = ""
+    for link, (called, table, expression) in _NAMES.items():
+        if link not in (column.name for column in rows.columns):
+            continue
+        columns = columns.replace(f't."{link}"', f't."{link}", {expression.format(table)} AS {called}', 1)
+        joins += f" LEFT JOIN staging.{table} ON ({table}.company_uuid, {table}.uuid) = (t.company_uuid, t.{link})"
+    return f"SELECT {columns} FROM staging.{quote(name)} t{joins}"
 
 
 def _column(name: str, type: str) -> str:

@@ -13,6 +13,7 @@ from gusto_pipeline.config import FlattenJob
 from gusto_pipeline.gusto.catalog import CATEGORIES
 from gusto_pipeline.gusto.errors import NotFoundError
 from gusto_pipeline.preroll import preroll
+from gusto_pipeline.sandbox.gusto.shapes import full_name
 
 STANDS_ON = {"rehires": "employees", "employee_benefits": "company_benefits", "payroll_lines": "payrolls"}
 
@@ -62,6 +63,7 @@ def test_contractor_payments_are_those_of_the_last_twelve_months(pipeline):
     [request] = pipeline.sandbox.requests
     today = utcnow().date()
     assert f"start_date={today - timedelta(days=365)}&end_date={today}&" in request.query
+
     pipeline.sync("contractors")
     unknown = "FROM staging.contractor_payments WHERE contractor_uuid NOT IN (SELECT uuid FROM staging.contractors)"
     assert pipeline.query(unknown) == []
@@ -140,3 +142,15 @@ def test_a_benefit_that_is_gone_fails_the_sync_whole(pipeline):
     with pytest.raises(NotFoundError, match="employee_benefits"):
         pipeline.sync("employee_benefits")
     assert pipeline.query("FROM staging.employee_benefits ORDER BY ALL") == before
+
+
+def test_flat_views_name_whom_and_what_a_row_is_about(pipeline):
+    for category in ("employees", "contractors", "contractor_payments", "company_benefits", "employee_benefits"):
+        pipeline.sync(category)
+    company = pipeline.sandbox.world.companies[0]
+    paid = pipeline.query("SELECT DISTINCT contractor_uuid, contractor_name FROM flat.contractor_payments")
+    assert paid
+    assert all(name == full_name(company.contractors[uuid]) for uuid, name in paid)
+    enrolled = pipeline.query("SELECT employee_uuid, employee_name, benefit_name FROM flat.employee_benefits")
+    assert {benefit for _, _, benefit in enrolled} == {row["description"] for row in company.benefits.values()}
+    assert all(company.employees[uuid]["last_name"] in name for uuid, name, _ in enrolled)
