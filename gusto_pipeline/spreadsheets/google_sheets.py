@@ -534,9 +534,9 @@ def _send(http: GoogleHTTPClient, key: str, table: Table, title: str, where: Pat
             data=b'{"majorDimension":"ROWS","values":[%b]}' % rows,
             headers={"Content-Type": "application/json"},
         ).json()
-        arrived = answer.get("updatedRows", 0), answer.get("updatedCells", 0)
-        if arrived != (count, count * table.columns):
-            raise _incomplete(where, table, f"{arrived[0]:,} of {count:,} rows from row {first:,} on")
+        # Rows only: whether Google counts a cell that is written empty among updatedCells is not documented.
+        if (arrived := answer.get("updatedRows", 0)) != count:
+            raise _incomplete(where, table, f"{arrived:,} of {count:,} rows from row {first:,} on")
         first += count
 
 
