@@ -276,6 +276,11 @@ class Settings(_Section):
         return self.spreadsheets.folder or self.home / "spreadsheets"
 
     @property
+    def versions(self) -> Path:
+        """Where earlier versions of workbooks are remembered, by company and workbook."""
+        return self.home / "versions"
+
+    @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.sync.timezone)
 

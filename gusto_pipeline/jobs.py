@@ -11,7 +11,7 @@ from gusto_pipeline.clock import Clock, utcnow
 from gusto_pipeline.config import FlattenJob, Settings
 from gusto_pipeline.gusto.catalog import CATEGORIES
 from gusto_pipeline.spreadsheets.destinations import is_remote, send
-from gusto_pipeline.spreadsheets.workbook import Choice, Layout, write_tables
+from gusto_pipeline.spreadsheets.workbook import Choice, Layout, Subject, write_tables
 from gusto_pipeline.spreadsheets.writers import Written
 from gusto_pipeline.sync import Company, connected_companies, find_company, open_store, open_warehouse
 from gusto_pipeline.warehouse.flatten import Rows, rows
@@ -67,6 +67,12 @@ def flatten(job: FlattenJob, company: Company, settings: Settings, *, clock: Clo
         job_folder(job, company, settings),
         formats=[job.format],
         timezone=job.timezone,
+        subject=Subject(
+            f"job {job.name}",
+            "; ".join(f"{CATEGORIES[name].title}: {CATEGORIES[name].comment}" for name in job.categories),
+            job.categories,
+            settings.versions / company.slug / job.name,
+        ),
         layout=job_layout(job),
     )
     if not is_remote(job.destination):

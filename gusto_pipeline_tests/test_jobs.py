@@ -51,7 +51,8 @@ def run(synced: Pipeline, name: str) -> Path:
 
 
 def cells(path: Path) -> list[tuple[object, ...]]:
-    return list(openpyxl.load_workbook(path).worksheets[0].iter_rows(values_only=True))
+    """The first sheet after "Read me"."""
+    return list(openpyxl.load_workbook(path).worksheets[1].iter_rows(values_only=True))
 
 
 def test_columns_are_picked_renamed_ordered_and_computed(synced, configured):
@@ -102,7 +103,7 @@ jobs:
 def test_several_categories_are_sheets_of_one_workbook(synced, configured):
     configured("jobs: [{name: both, categories: [contractors, time_off]}]")
     names = openpyxl.load_workbook(run(synced, "both")).sheetnames
-    assert names[0] == "contractors"
+    assert names[:2] == ["Read me", "contractors"]
     assert {"time_off", "time_off_days", "time_off_policies"} <= set(names)
 
 

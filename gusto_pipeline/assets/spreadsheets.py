@@ -11,7 +11,7 @@ from gusto_pipeline.config import FlattenJob
 from gusto_pipeline.gusto.catalog import CATEGORIES, COMPANY_CATEGORIES, Category
 from gusto_pipeline.jobs import flatten, job_tables
 from gusto_pipeline.resources.pipeline import PipelineResource
-from gusto_pipeline.spreadsheets.workbook import write_tables
+from gusto_pipeline.spreadsheets.workbook import Subject, write_tables
 from gusto_pipeline.spreadsheets.writers import Written
 from gusto_pipeline.warehouse.flatten import rows
 from gusto_pipeline.warehouse.publish import publish
@@ -42,6 +42,9 @@ def spreadsheet_asset(category: Category) -> dg.AssetsDefinition:
                 settings.spreadsheets_folder / slug,
                 formats=settings.spreadsheets.formats,
                 timezone=settings.spreadsheets.timezone,
+                subject=Subject(
+                    category.title, category.comment, [category.name], settings.versions / slug / category.name
+                ),
             )
 
         written, problems = each_company(context, one)
@@ -61,6 +64,7 @@ def _metadata(files: list[Written]) -> dict[str, Any]:
         "bytes": sum(file.bytes for file in files),
         "sha256": first.sha256,
         "unchanged": all(file.unchanged for file in files),
+        "unchanged_since": dg.MetadataValue.timestamp(max(file.since for file in files)),
     }
     if warnings := [warning for file in files for warning in file.warnings]:
         metadata["warnings"] = "; ".join(warnings)

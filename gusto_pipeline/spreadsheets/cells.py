@@ -14,6 +14,7 @@ KEPT_TEXT = 32_700  # of a longer text; leaves room for the mark
 
 # Cell styles by their position in the workbook's list of formats.
 STYLE = {"text": 2, "id": 3, "integer": 4, "money": 5, "date": 6, "timestamp": 7}
+STYLE |= {"header": 1, "link": 8, "title": 9, "count": 10, "linked id": 11}
 
 # What XML cannot hold is shown by its picture (U+2400 to U+241F). A bare carriage return would be read as a line
 # feed, and text that looks like Excel's own escape (ST_Xstring, "_x000D_") would be decoded.
@@ -29,7 +30,7 @@ def cell(index: int, type_: str, kind: str) -> str:
     """SQL for the XML of the cell of value c0, c1, …, NULL for no cell. r is the row's number, as text."""
     value, group = f"c{index}", category(type_)
     start = f"""'<c r="{letters(index)}', r, '" s="'"""
-    text_style = STYLE["id" if kind == "id" else "text"]
+    text_style = STYLE[kind if kind in ("id", "linked id") else "text"]
     number_style = STYLE["money"] if kind == "money" else STYLE.get(group, 0)
 
     def text(content: str) -> str:
@@ -113,3 +114,9 @@ def letters(index: int) -> str:
         index, letter = divmod(index, 26)
         name, index = chr(65 + letter) + name, index - 1
     return name
+
+
+def cell_reference(sheet: str, row: int) -> str:
+    """Where the first cell of a row is, as a link's location says it."""
+    quoted = sheet.replace("'", "''")
+    return f"'{quoted}'!A{row}"

@@ -5,6 +5,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -23,35 +24,47 @@ def replace_file(path: Path, fill: Callable[[Path], tuple[dict[str, int], tuple[
     try:
         if path.is_dir():
             raise SpreadsheetError(f"{path} is a folder; choose a file name that is free or remove the folder")
-        _create_private_folder(path.parent)
+        create_private_folder(path.parent)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:40]}.", suffix=".tmp")
         os.close(handle)
         draft = Path(name)
         sheets, warnings = fill(draft)
-        size, digest = draft.stat().st_size, _sha256(draft)
-        if path.is_file() and path.stat().st_size == size and _sha256(path) == digest:
-            return Written(path, sheets, size, digest, True, warnings)
+        size, digest = draft.stat().st_size, sha256_of(draft)
+        if path.is_file() and path.stat().st_size == size and sha256_of(path) == digest:
+            return Written(path, sheets, size, digest, True, warnings, written_at(path))
         _sync(draft, os.O_RDWR)
         draft.replace(path)
         if os.name == "posix":
             _sync(path.parent, os.O_RDONLY)
-        return Written(path, sheets, size, digest, False, warnings)
+        return Written(path, sheets, size, digest, False, warnings, written_at(path))
     except (OSError, duckdb.IOException) as error:
-        raise SpreadsheetError(f"{path} was not written: {_reason(path, error)}") from error
+        raise not_written(path, error) from error
     finally:
         if draft is not None:
             draft.unlink(missing_ok=True)
 
 
-def _create_private_folder(folder: Path) -> None:
+def create_private_folder(folder: Path) -> None:
+    """Create a folder and those above it that are missing, for their owner alone."""
     if not folder.exists():
-        _create_private_folder(folder.parent)
+        create_private_folder(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def written_at(path: Path) -> datetime:
+    """When a file got its content."""
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+
+
+def not_written(path: Path, error: OSError | duckdb.IOException) -> SpreadsheetError:
+    """The error that says why the operating system did not let `path` be written, and what to do."""
+    return SpreadsheetError(f"{path} was not written: {_reason(path, error)}")
 
 
 def _sync(path: Path, flags: int) -> None:

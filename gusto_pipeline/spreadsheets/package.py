@@ -14,26 +14,36 @@ XML = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
 STYLES = f"""{XML}<styleSheet xmlns="{MAIN}"><numFmts count="2">\
 <numFmt numFmtId="164" formatCode="yyyy\\-mm\\-dd"/>\
 <numFmt numFmtId="165" formatCode="yyyy\\-mm\\-dd\\ hh:mm:ss"/></numFmts>\
-<fonts count="3"><font><sz val="11"/><name val="Calibri"/><family val="2"/></font>\
+<fonts count="6"><font><sz val="11"/><name val="Calibri"/><family val="2"/></font>\
 <font><b/><sz val="11"/><name val="Calibri"/><family val="2"/></font>\
-<font><sz val="11"/><color rgb="FF808080"/><name val="Calibri"/><family val="2"/></font></fonts>\
+<font><sz val="11"/><color rgb="FF808080"/><name val="Calibri"/><family val="2"/></font>\
+<font><u/><sz val="11"/><color rgb="FF0563C1"/><name val="Calibri"/><family val="2"/></font>\
+<font><b/><sz val="16"/><name val="Calibri"/><family val="2"/></font>\
+<font><u/><sz val="11"/><color rgb="FF808080"/><name val="Calibri"/><family val="2"/></font></fonts>\
 <fills count="2"><fill><patternFill patternType="none"/></fill>\
 <fill><patternFill patternType="gray125"/></fill></fills>\
 <borders count="1"><border><left/><right/><top/><bottom/><diagonal/></border></borders>\
 <cellStyleXfs count="1"><xf numFmtId="0" fontId="0" fillId="0" borderId="0"/></cellStyleXfs>\
-<cellXfs count="8">{
+<cellXfs count="12">{
     "".join(
         f'<xf numFmtId="{number}" fontId="{font}" fillId="0" borderId="0" applyNumberFormat="1" applyFont="1"/>'
-        for number, font in ((0, 0), (49, 1), (49, 0), (49, 2), (1, 0), (4, 0), (164, 0), (165, 0))
+        for number, font in (
+            *((0, 0), (49, 1), (49, 0), (49, 2), (1, 0), (4, 0), (164, 0), (165, 0)),
+            *((49, 3), (49, 4), (3, 0), (49, 5)),
+        )
     )
 }</cellXfs>\
-<cellStyles count="1"><cellStyle name="Normal" xfId="0" builtinId="0"/></cellStyles></styleSheet>"""
+<cellStyles count="1"><cellStyle name="Normal" xfId="0" builtinId="0"/></cellStyles>\
+<dxfs count="1"><dxf><font><color rgb="FF999999"/></font></dxf></dxfs></styleSheet>"""
 
 
 def package_parts(
     areas: dict[str, str], notes: Sequence[Sequence[str]], created: datetime
 ) -> Iterator[tuple[str, str]]:
-    """Every part but the worksheets: what the package holds, the workbook, its styles, the headers' notes."""
+    """Every part but the worksheets: what the package holds, the workbook, its styles, the headers' notes.
+
+    `areas` are the cells of each sheet that can be filtered, "" for a sheet without a filter.
+    """
     numbers = range(1, len(areas) + 1)
     noted = [number for number in numbers if any(notes[number - 1])]
     office = "application/vnd.openxmlformats-officedocument.spreadsheetml"
@@ -70,6 +80,7 @@ def package_parts(
         + escape("'" + name.replace("'", "''") + "'!" + re.sub(r"([A-Z]+)(\d+)", r"$\1$\2", area))
         + "</definedName>"
         for n, (name, area) in enumerate(areas.items())
+        if area
     )
     yield (
         "xl/workbook.xml",

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
@@ -20,7 +21,16 @@ class Column:
     name: str
     comment: str = ""  # note on the header cell
     type: str = "VARCHAR"  # as DuckDB declares it
-    kind: str = ""  # "money", "id" or "": number format and width
+    kind: str = ""  # "money", "id", "name" or "": number format, width, what stays in view and says who a row is
+
+
+@dataclass(frozen=True)
+class Link:
+    """Each cell of the column at `column` leads to the row of `sheet` that has the same value in its column `key`."""
+
+    column: int
+    sheet: str
+    key: int
 
 
 @dataclass(frozen=True)
@@ -30,6 +40,11 @@ class Sheet:
     name: str  # as wanted; the writer makes it legal and unique
     query: str
     columns: tuple[Column, ...]
+    keyed: str = ""  # `query` with one more column in front: the text by which a row is known again in the next version
+    shows_key: bool = False  # whether the columns show that text's parts, so that it may be shown
+    guarded: tuple[str, ...] = ()  # what a policy did to columns, for people
+    greyed: tuple[int, bool] | None = None  # rows with this truth value in this column are shown in grey
+    link: Link | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +57,7 @@ class Written:
     sha256: str
     unchanged: bool  # the file held exactly this before and was not touched
     warnings: tuple[str, ...]
+    since: datetime  # when the present content was written
 
 
 def unique(name: str, taken: set[str], limit: int = 10_000) -> str:
@@ -119,6 +135,18 @@ def as_text(value: str, type_: str) -> str:
     if type_.endswith("[]"):
         return f"array_to_string(CAST({value} AS VARCHAR[]), '; ')"
     return f"CAST({value} AS VARCHAR)"
+
+
+def shown(value: str, type_: str, timezone: str) -> str:
+    """SQL for a value as a workbook shows it: text as VARCHAR, instants as local time, the rest as it is."""
+    kind = category(type_)
+    if kind == "text":
+        return as_text(value, type_)
+    if kind == "timestamp":
+        return (
+            f"timezone({quoted(timezone)}, {value})" if type_.endswith("TIME ZONE") else f"CAST({value} AS TIMESTAMP)"
+        )
+    return f"CAST({value} AS DOUBLE)" if kind == "float" else value
 
 
 @contextmanager

@@ -6,17 +6,24 @@ record's id and their position. What a sheet shows is the flat view of its table
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, field, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import duckdb
 
 from gusto_pipeline.schema import SECRET
-from gusto_pipeline.spreadsheets.sheets import unique
+from gusto_pipeline.spreadsheets import changes
+from gusto_pipeline.spreadsheets.files import not_written, sha256_of, written_at
+from gusto_pipeline.spreadsheets.front import READ_ME, About, front_sheet
+from gusto_pipeline.spreadsheets.sheets import Link, unique
 from gusto_pipeline.spreadsheets.writers import (
     Column,
     Sheet,
@@ -39,6 +46,17 @@ _LEADING = (
     "termination__effective_date", "dismissal_date", "compensation__rate", "compensation__payment_unit", "status",
     "policy__name", "first_day", "last_day", "hours",
 )  # fmt: skip
+
+# They say whose row it is, and stay in view.
+_NAMES = (
+    "last_name", "first_name", "preferred_first_name", "business_name", "employee_name", "employee__full_name", "name",
+    "title",
+)  # fmt: skip
+
+# Who is no longer there, by table: a column and its value, the first that the sheet shows.
+_GONE = {"employees": (("terminated", True), ("termination__active", True)), "contractors": (("is_active", False),)}
+
+_POLICIES = {"drop": "left out", "mask": "shown in part only", "hash": "replaced by a hash"}
 
 _READING_ORDER = ("last_name", "first_name", "business_name", "employee_name", "name", "title", "hire_date", "key")
 
@@ -65,6 +83,16 @@ class Layout:
     pii: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Subject:
+    """What a workbook is, for the sheet "Read me". `versions` is the private folder that its versions are kept in."""
+
+    title: str
+    comment: str
+    categories: Sequence[str]
+    versions: Path
+
+
 def write_tables(
     warehouse: Warehouse,
     name: str,
@@ -74,34 +102,126 @@ def write_tables(
     *,
     formats: Sequence[str],
     timezone: str,
+    subject: Subject,
     layout: Layout | None = None,
 ) -> list[Written]:
     """Write `<name>.xlsx`, `<name>.csv`, `<name>.<table>.csv` … into `folder` from the warehouse's flat views.
 
-    Files whose content would be the same are left alone. Raises SpreadsheetError, WarehouseError.
+    Files whose data would be the same are left alone. Raises SpreadsheetError, WarehouseError.
     """
     with warehouse.read() as connection:
         sheets = sheets_of(connection, tables, company_uuid, layout or Layout())
-        return list(_write(connection, name, sheets, folder, formats, timezone))
+        written = []
+        if "xlsx" in formats:
+            path = folder / f"{name}.xlsx"
+            about = _about(connection, tables, sheets, company_uuid, subject, timezone)
+            try:
+                written.append(_write_workbook(connection, sheets, path, about, subject.versions))
+            except OSError as error:
+                raise not_written(subject.versions, error) from error
+        for format, write in (("csv", write_csv), ("parquet", write_parquet)):
+            if format in formats:
+                for position, sheet in enumerate(sheets):
+                    table = f".{sheet.name}" if position else ""
+                    written.append(write(connection, sheet, folder / f"{name}{table}.{format}"))
+    return written
 
 
-def _write(
+def _about(
     connection: duckdb.DuckDBPyConnection,
-    name: str,
-    sheets: list[Sheet],
-    folder: Path,
-    formats: Sequence[str],
+    tables: Sequence[Rows],
+    sheets: Sequence[Sheet],
+    company_uuid: str,
+    subject: Subject,
     timezone: str,
-) -> Iterator[Written]:
-    if "xlsx" in formats:
-        first, *others = sheets
-        filled = [sheet for sheet in others if _has_rows(connection, sheet)]
-        yield write_xlsx(connection, [first, *filled], folder / f"{name}.xlsx", timezone=timezone, created=_CREATED)
-    for format, write in (("csv", write_csv), ("parquet", write_parquet)):
-        if format in formats:
-            for position, sheet in enumerate(sheets):
-                table = f".{sheet.name}" if position else ""
-                yield write(connection, sheet, folder / f"{name}{table}.{format}")
+) -> About:
+    """What "Read me" says of the present data, before they are compared with an earlier version."""
+    names = connection.execute("SELECT name FROM meta.companies WHERE company_uuid = $1", [company_uuid]).fetchall()
+    synced_at = connection.execute(
+        "SELECT max(finished_at) FROM meta.syncs "
+        "WHERE company_uuid = $1 AND status = 'ok' AND category IN (SELECT unnest($2::VARCHAR[]))",
+        [company_uuid, list(subject.categories)],
+    ).fetchall()[0][0]
+    drift = connection.execute(
+        "SELECT source, string_agg(field, ', ' ORDER BY field) FROM meta.drift "
+        "WHERE company_uuid = $1 AND source IN (SELECT unnest($2::VARCHAR[])) GROUP BY source ORDER BY source",
+        [company_uuid, [_source(rows) for rows in tables]],
+    ).fetchall()
+    return About(
+        company=names[0][0] if names else company_uuid,
+        title=subject.title,
+        comment=subject.comment,
+        timezone=timezone,
+        synced_at=synced_at,
+        previous=None,
+        counts=None,
+        warnings=[f"Gusto sends fields of {source} that no column shows: {fields}" for source, fields in drift],
+        guarded=[note for sheet in sheets for note in sheet.guarded],
+    )
+
+
+def _source(rows: Rows) -> str:
+    while rows.parent:
+        rows = rows.parent
+    return rows.table.name
+
+
+def _write_workbook(
+    connection: duckdb.DuckDBPyConnection, sheets: list[Sheet], path: Path, about: About, folder: Path
+) -> Written:
+    """Write the workbook unless the one that lies there has these data; what it looked like before is in `folder`."""
+    first, *others = sheets
+    shown = [first, *(sheet for sheet in others if _has_rows(connection, sheet))]
+    form = _form(sheets, about)
+    old = changes.load(folder)
+    with changes.draft(folder) as fresh:
+        now = changes.take(connection, sheets, fresh, path, about.timezone)
+        difference = None
+        if old:
+            try:
+                difference = changes.compare(connection, old.snapshots(folder), now, sheets, fresh)
+            except duckdb.Error:  # an earlier snapshot that is gone or damaged: as if there had been none
+                old = None
+        if old and difference and not difference.any:
+            if old.form == form and path.is_file() and sha256_of(path) == old.sha256:
+                return Written(path, old.sheets, old.bytes, old.sha256, True, tuple(old.warnings), written_at(path))
+            changes.keep_lines(folder, old, fresh)
+            about = replace(
+                about, synced_at=_instant(old.synced_at), previous=_instant(old.previous), counts=old.counts
+            )
+        elif old and difference:
+            about = replace(about, previous=_instant(old.synced_at), counts=difference.counts)
+        front = (READ_ME, partial(front_sheet, about))
+        every = [*shown, *changes.changes_sheet(fresh)]
+        written = write_xlsx(connection, every, path, timezone=about.timezone, created=_CREATED, front=front)
+        kept = changes.Version(
+            form=form,
+            folder=fresh.name,
+            headers={name: list(snapshot.headers) for name, snapshot in now.items()},
+            synced_at=about.synced_at.isoformat() if about.synced_at else None,
+            previous=about.previous.isoformat() if about.previous else None,
+            counts=dict(about.counts) if about.counts is not None else None,
+            sha256=written.sha256,
+            bytes=written.bytes,
+            sheets=written.sheets,
+            warnings=list(written.warnings),
+        )
+        changes.keep(folder, kept)
+    return written
+
+
+def _form(sheets: Sequence[Sheet], about: About) -> str:
+    """A fingerprint of what makes a workbook besides its data, for writing it anew when that changes."""
+    made_of = [version("gusto-pipeline"), about.company, about.title, about.comment, about.timezone]
+    looks = [
+        (sheet.name, [astuple(column) for column in sheet.columns], sheet.guarded, sheet.greyed, repr(sheet.link))
+        for sheet in sheets
+    ]
+    return hashlib.sha256(json.dumps([made_of, looks]).encode()).hexdigest()
+
+
+def _instant(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def _has_rows(connection: duckdb.DuckDBPyConnection, sheet: Sheet) -> bool:
@@ -116,10 +236,21 @@ def sheets_of(
     for table in (*layout.columns, *layout.filters):
         if table not in known:
             raise SpreadsheetError(f"there is no table {table!r} in this job; {_nearest(table, known)}")
-    return [_sheet(connection, rows, company_uuid, layout) for rows in tables]
+    made = [_sheet(connection, rows, company_uuid, layout) for rows in tables]
+    (main, places), main_table = made[0], tables[0].table
+    parent = f"{main_table.singular}_uuid"
+    return [main] + [
+        replace(sheet, link=Link(own[parent], main.name, places["uuid"]))
+        if main_table.key == ("uuid",) and "uuid" in places and parent in own
+        else sheet
+        for sheet, own in made[1:]
+    ]
 
 
-def _sheet(connection: duckdb.DuckDBPyConnection, rows: Rows, company_uuid: str, layout: Layout) -> Sheet:
+def _sheet(
+    connection: duckdb.DuckDBPyConnection, rows: Rows, company_uuid: str, layout: Layout
+) -> tuple[Sheet, dict[str, int]]:
+    """A table's sheet, and where in it the view's columns are that are shown as they are."""
     table = rows.table.name
     view = f"flat.{quote(table)}"
     if table == "employees":
@@ -130,30 +261,41 @@ def _sheet(connection: duckdb.DuckDBPyConnection, rows: Rows, company_uuid: str,
     choices = list(layout.columns.get(table, ())) or [
         Choice(column) for column in sorted(types, key=_rank) if column != "company_uuid"
     ]
-    chosen, columns = [], []
+    chosen, columns, guarded, places = list[str](), [], dict[str, list[str]](), dict[str, int]()
     for choice in choices:
         if choice.column and choice.column not in types:
             raise SpreadsheetError(f"table {table} has no column {choice.column!r}; {_nearest(choice.column, types)}")
         policy = layout.pii.get(choice.column, "drop" if choice.column in secret else "keep")
+        if policy != "keep":
+            guarded.setdefault(policy, []).append(choice.column)
         if policy == "drop":
             continue
         header = choice.header or choice.column
+        if policy == "keep" and choice.column:
+            places.setdefault(choice.column, len(chosen))
         expression = f"({choice.sql})" if choice.sql else _guarded(choice.column, types[choice.column], policy)
         chosen.append(f"{expression} AS {quote(header)}")
-        columns.append((header, declared[choice.column].comment if choice.column in declared else choice.sql))
+        comment = declared[choice.column].comment if choice.column in declared else choice.sql
+        columns.append((header, comment, "name" if choice.column in _NAMES else ""))
     order = [f"t.{quote(column)}" for column in (*_READING_ORDER, *rows.key, "position") if column in types]
     condition = f" AND ({layout.filters[table]})" if table in layout.filters else ""
-    query = f"SELECT {', '.join(chosen)} FROM {view} t WHERE company_uuid = {literal(company_uuid)}{condition}"
-    query += f" ORDER BY {', '.join(order or ['ALL'])}"
+    selected = f"FROM {view} t WHERE company_uuid = {literal(company_uuid)}{condition}"
+    selected += f" ORDER BY {', '.join(order or ['ALL'])}"
+    query = f"SELECT {', '.join(chosen)} {selected}"
+    key = [column for column in rows.key if column in types] or ["company_uuid"]
+    keyed = f"SELECT concat_ws(' / ', {', '.join(f't.{quote(column)}' for column in key)}) AS key, {query[7:]}"
     try:
         described = connection.execute(f"DESCRIBE {query}").fetchall()
     except duckdb.Error as error:
         raise SpreadsheetError(f"table {table}: {_sql_problem(error)}") from None
     made = tuple(
-        Column(header, comment, type, _kind(header, type))
-        for (header, comment), (_, type, *_) in zip(columns, described, strict=True)
+        Column(header, comment, type, kind or kind_of(header, type))
+        for (header, comment, kind), (_, type, *_) in zip(columns, described, strict=True)
     )
-    return Sheet(table, query, made)
+    greyed = next(((places[column], truth) for column, truth in _GONE.get(table, ()) if column in places), None)
+    shows_key = all(column in places for column in key)
+    notes = tuple(f"{table}, {_POLICIES[policy]}: {', '.join(names)}" for policy, names in guarded.items())
+    return Sheet(table, query, made, keyed, shows_key, notes, greyed), places
 
 
 _CUSTOM_TYPES = {"number": "DECIMAL(18,6)", "currency": "DECIMAL(18,4)", "date": "DATE"}
@@ -223,7 +365,8 @@ def _is_id(column: str) -> bool:
     return column.endswith("uuid") or column == "version"
 
 
-def _kind(name: str, type: str) -> str:
+def kind_of(name: str, type: str) -> str:
+    """How a column is shown, by its name and type: "id", "money" or plain."""
     if _is_id(name):
         return "id"
     return "money" if type == "DECIMAL(18,4)" else ""

@@ -17,7 +17,7 @@ import duckdb
 from gusto_pipeline.spreadsheets import sheets as sql
 from gusto_pipeline.spreadsheets.files import replace_file
 from gusto_pipeline.spreadsheets.sheets import Column, Sheet, SpreadsheetError, Written
-from gusto_pipeline.spreadsheets.xlsx import write_workbook
+from gusto_pipeline.spreadsheets.xlsx import Front, write_workbook
 
 __all__ = ["Column", "Sheet", "SpreadsheetError", "Written", "write_csv", "write_parquet", "write_xlsx"]
 
@@ -32,14 +32,16 @@ def write_xlsx(
     *,
     timezone: str = "UTC",
     created: datetime,
+    front: tuple[str, Front] | None = None,
 ) -> Written:
     """Write one Excel workbook with a sheet per entry of `sheets`.
 
     Instants are shown in `timezone` (an IANA name). `created` goes into the file's properties: pass a value that
     only changes with the data. What Excel cannot hold is kept as text, continued on further sheets, or cut with
-    a visible mark, and `Written.warnings` says where. Raises SpreadsheetError.
+    a visible mark, and `Written.warnings` says where. `front` names a further sheet, the first, and makes its XML.
+    Raises SpreadsheetError.
     """
-    return replace_file(path, lambda draft: write_workbook(connection, sheets, path, draft, timezone, created))
+    return replace_file(path, lambda draft: write_workbook(connection, sheets, path, draft, timezone, created, front))
 
 
 def write_csv(connection: duckdb.DuckDBPyConnection, sheet: Sheet, path: Path, *, delimiter: str = ",") -> Written:

@@ -4,33 +4,35 @@ Each sheet is first measured (rows, widths, what Excel cannot hold), then writte
 Limits are Microsoft's "Excel specifications and limits".
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice, takewhile
 from pathlib import Path
+from typing import NamedTuple
+from xml.sax.saxutils import quoteattr
 
 import duckdb
 
 from gusto_pipeline.spreadsheets.archive import Archive
-from gusto_pipeline.spreadsheets.cells import MAX_TEXT, cell, fitting, letters, too_long, xml_text
+from gusto_pipeline.spreadsheets.cells import MAX_TEXT, cell, cell_reference, fitting, letters, too_long, xml_text
 from gusto_pipeline.spreadsheets.package import MAIN, OFFICE, XML, package_parts
 from gusto_pipeline.spreadsheets.sheets import (
     Column,
     Sheet,
     SpreadsheetError,
-    as_text,
     category,
     headers,
-    quoted,
     readable_errors,
     sheet_names,
+    shown,
     typed_query,
     unique,
 )
 
 MAX_ROWS = 1_048_575  # below the header
 MAX_COLUMNS = 16_384
+MAX_LINKS = 65_530  # on one sheet
 MAX_WIDTH = 50
 ID_WIDTH = 14
 CHUNK = 4_000_000  # characters of XML deflated at a time
@@ -49,6 +51,18 @@ class Plan:
     problems: tuple[tuple[str, int, tuple[int, ...]], ...]  # what happened, how often, in which data rows first
 
 
+class Part(NamedTuple):
+    """One sheet of the file: its name there, its data rows, and which `Sheet` it shows (a long one takes several)."""
+
+    name: str
+    rows: int
+    sheet: str
+
+
+# Makes the worksheet before all others from what these are and from the warnings.
+Front = Callable[[Sequence[Part], Sequence[str]], str]
+
+
 def write_workbook(
     connection: duckdb.DuckDBPyConnection,
     sheets: Sequence[Sheet],
@@ -56,6 +70,7 @@ def write_workbook(
     draft: Path,
     timezone: str,
     created: datetime,
+    front: tuple[str, Front] | None = None,
 ) -> tuple[dict[str, int], tuple[str, ...]]:
     """Write `sheets` to `draft`; `path` is what errors call it. Returns rows by sheet name, and warnings."""
     if not sheets:
@@ -64,27 +79,67 @@ def write_workbook(
         connection.execute("SELECT timezone(?, TIMESTAMPTZ 'epoch')", [timezone])
     except duckdb.Error:
         raise SpreadsheetError(f'{path}: unknown time zone "{timezone}"; use a name like "America/Denver"') from None
-    names, taken = sheet_names([sheet.name for sheet in sheets])
+    fronts = [front[0]] if front else []
+    names, taken = sheet_names([*fronts, *(sheet.name for sheet in sheets)])
     plans = [_plan(connection, sheet, path, timezone) for sheet in sheets]
     books = [
         (plan, [name] + [unique(name, taken, 31) for _ in range((plan.rows - 1) // MAX_ROWS)])
-        for name, plan in zip(names, plans, strict=True)
+        for name, plan in zip(names[len(fronts) :], plans, strict=True)
     ]
-    sizes = {part: min(MAX_ROWS, plan.rows - MAX_ROWS * i) for plan, parts in books for i, part in enumerate(parts)}
-    areas = {part: f"A1:{letters(len(plan.types) - 1)}{sizes[part] + 1}" for plan, parts in books for part in parts}
-    notes = [plan.notes for plan, parts in books for _ in parts]
+    parts = [
+        Part(part, min(MAX_ROWS, plan.rows - MAX_ROWS * i), plan.sheet.name)
+        for plan, parts in books
+        for i, part in enumerate(parts)
+    ]
+    links = {plan.sheet.name: _links(connection, plan, books) for plan in plans if plan.sheet.link}
+    warnings = tuple(warning for plan, own in books for warning in _warnings(plan, own))
+    warnings += tuple(
+        f'sheet "{plan.sheet.name}" has {plan.rows:,} rows and Excel allows {MAX_LINKS:,} links: it has none'
+        for plan in plans
+        if plan.sheet.link and plan.rows > MAX_LINKS
+    )
+    columns = {plan.sheet.name: letters(len(plan.types) - 1) for plan in plans}
+    areas = dict.fromkeys(names[: len(fronts)], "") | {
+        part.name: f"A1:{columns[part.sheet]}{part.rows + 1}" for part in parts
+    }
+    notes = [(), *(plan.notes for plan, own in books for _ in own)][1 - len(fronts) :]
     with draft.open("wb") as file, Archive(file) as archive:
         for file_name, xml in package_parts(areas, notes, created):
             archive.add(file_name, [xml.encode()])
-        number = 0
-        for plan, parts in books:
-            rows = _rendered_rows(connection, plan, path)
-            for part in parts:
+        if front:
+            archive.add("xl/worksheets/sheet1.xml", [front[1](parts, warnings).encode()])
+        number = len(fronts)
+        for plan, own in books:
+            linked = links.get(plan.sheet.name, [])
+            rows = _rendered_rows(connection, plan, path, all(target for _, target in linked) and bool(linked))
+            for part in own:
                 number += 1
-                own = rows if part == parts[-1] else islice(rows, MAX_ROWS)
-                archive.add(f"xl/worksheets/sheet{number}.xml", _worksheet(plan, own, areas[part], number == 1))
-    warnings = tuple(warning for plan, parts in books for warning in _warnings(plan, parts))
-    return sizes, warnings
+                some = rows if part == own[-1] else islice(rows, MAX_ROWS)
+                worksheet = _worksheet(plan, some, areas[part], linked, first=number == 1)
+                archive.add(f"xl/worksheets/sheet{number}.xml", worksheet)
+    return {part.name: part.rows for part in parts}, warnings
+
+
+def _links(
+    connection: duckdb.DuckDBPyConnection, plan: Plan, books: Sequence[tuple[Plan, list[str]]]
+) -> list[tuple[str, str]]:
+    """Every cell that leads to another sheet's row, and where that is, "" for a value no row there has."""
+    link = plan.sheet.link
+    target, parts = next((book for book in books if link and book[0].sheet.name == link.sheet), (None, []))
+    if not link or not target or plan.rows > min(MAX_LINKS, MAX_ROWS):
+        return []
+    numbered = "SELECT CAST(c{} AS VARCHAR) AS v, row_number() OVER () AS n FROM ({})"
+    found = connection.execute(
+        f"SELECT here.n, there.n FROM ({numbered.format(link.column, plan.values)}) here "
+        f"LEFT JOIN (SELECT v, min(n) AS n FROM ({numbered.format(link.key, target.values)}) GROUP BY v) there "
+        "USING (v) WHERE v IS NOT NULL ORDER BY here.n"
+    ).fetchall()
+    places = [(parts[(n - 1) // MAX_ROWS], (n - 1) % MAX_ROWS + 2) if n else None for _, n in found]
+    column = letters(link.column)
+    return [
+        (f"{column}{row + 1}", cell_reference(*place) if place else "")
+        for (row, _), place in zip(found, places, strict=True)
+    ]
 
 
 def _plan(connection: duckdb.DuckDBPyConnection, sheet: Sheet, path: Path, timezone: str) -> Plan:
@@ -94,8 +149,8 @@ def _plan(connection: duckdb.DuckDBPyConnection, sheet: Sheet, path: Path, timez
             "spread them over several sheets"
         )
     typed, types = typed_query(connection, sheet, path)
-    shown = ", ".join(_shown(f"c{i}", type_, timezone) + f" AS c{i}" for i, type_ in enumerate(types))
-    values = f"SELECT {shown} FROM ({typed})"
+    as_shown = ", ".join(shown(f"c{i}", type_, timezone) + f" AS c{i}" for i, type_ in enumerate(types))
+    values = f"SELECT {as_shown} FROM ({typed})"
     lengths = ", ".join(_longest(f"c{i}", type_) for i, type_ in enumerate(types))
     with readable_errors(connection, sheet, path):
         rows, *longest = connection.execute(f"SELECT count(*), {lengths} FROM ({values})").fetchall()[0]
@@ -144,18 +199,6 @@ def _longest(value: str, type_: str) -> str:
             return "12"
 
 
-def _shown(value: str, type_: str, timezone: str) -> str:
-    """SQL for the value as it will be shown: text as VARCHAR, instants as local time, the rest as it is."""
-    kind = category(type_)
-    if kind == "text":
-        return as_text(value, type_)
-    if kind == "timestamp":
-        return (
-            f"timezone({quoted(timezone)}, {value})" if type_.endswith("TIME ZONE") else f"CAST({value} AS TIMESTAMP)"
-        )
-    return f"CAST({value} AS DOUBLE)" if kind == "float" else value
-
-
 def _width(column: Column, header: str, longest: int) -> int:
     if column.kind == "money":
         longest += longest // 3  # thousands separators
@@ -177,12 +220,15 @@ def _warnings(plan: Plan, parts: list[str]) -> Iterator[str]:
         yield f'sheet "{parts[0]}", {what} (row {listed}{more})'
 
 
-def _rendered_rows(connection: duckdb.DuckDBPyConnection, plan: Plan, path: Path) -> Iterator[str]:
+def _rendered_rows(connection: duckdb.DuckDBPyConnection, plan: Plan, path: Path, all_linked: bool) -> Iterator[str]:
     kept = ", ".join(
         (fitting(f"c{i}") if category(type_) == "text" else f"c{i}") + f" AS c{i}" for i, type_ in enumerate(plan.types)
     )
     number = f"CAST((row_number() OVER () - 1) % {MAX_ROWS} + 2 AS VARCHAR) AS r"
-    cells = ", ".join(cell(i, type_, plan.sheet.columns[i].kind) for i, type_ in enumerate(plan.types))
+    kinds = [column.kind for column in plan.sheet.columns]
+    if all_linked and plan.sheet.link:
+        kinds[plan.sheet.link.column] = "linked id"
+    cells = ", ".join(cell(i, type_, kind) for i, (type_, kind) in enumerate(zip(plan.types, kinds, strict=True)))
     row = f"""concat('<row r="', r, '">', {cells}, '</row>')"""
     seen = 0
     with readable_errors(connection, plan.sheet, path):
@@ -194,8 +240,34 @@ def _rendered_rows(connection: duckdb.DuckDBPyConnection, plan: Plan, path: Path
         raise SpreadsheetError(f'{path}: sheet "{plan.sheet.name}" changed while it was read; run again')
 
 
-def _worksheet(plan: Plan, rows: Iterable[str], area: str, first: bool) -> Iterator[bytes]:
-    frozen = min(3, 1 + len(list(takewhile(lambda column: column.kind == "id", plan.sheet.columns))))
+def _frozen(columns: Sequence[Column]) -> int:
+    """How many columns stay in view: ids in front and the names after them, else the first column that is no id."""
+    ids = len(list(takewhile(lambda column: column.kind == "id", columns)))
+    names = len(list(takewhile(lambda column: column.kind == "name", columns[ids:])))
+    return min(3, ids + max(1, names))
+
+
+def _after_rows(plan: Plan, area: str, links: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """The worksheet's elements that follow its rows, in the order the schema wants."""
+    yield f'<autoFilter ref="{area}"/>'
+    if plan.sheet.greyed and plan.rows:
+        column, truth = plan.sheet.greyed
+        yield (
+            f'<conditionalFormatting sqref="{area.replace("A1:", "A2:")}"><cfRule type="expression" dxfId="0" '
+            f'priority="1"><formula>${letters(column)}2={str(truth).upper()}</formula></cfRule></conditionalFormatting>'
+        )
+    if linked := "".join(f'<hyperlink ref="{cell}" location={quoteattr(to)}/>' for cell, to in links if to):
+        yield f"<hyperlinks>{linked}</hyperlinks>"
+    yield '<pageMargins left="0.7" right="0.7" top="0.75" bottom="0.75" header="0.3" footer="0.3"/>'
+    yield '<pageSetup orientation="landscape"/>'
+    if any(plan.notes):
+        yield '<legacyDrawing r:id="rId1"/>'
+
+
+def _worksheet(
+    plan: Plan, rows: Iterable[str], area: str, links: Sequence[tuple[str, str]], *, first: bool
+) -> Iterator[bytes]:
+    frozen = _frozen(plan.sheet.columns)
     columns = "".join(
         f'<col min="{i}" max="{i}" width="{width}" customWidth="1"/>' for i, width in enumerate(plan.widths, 1)
     )
@@ -221,9 +293,4 @@ def _worksheet(plan: Plan, rows: Iterable[str], area: str, first: bool) -> Itera
         if size >= CHUNK:
             yield "".join(chunk).encode()
             chunk, size = [], 0
-    drawing = '<legacyDrawing r:id="rId1"/>' if any(plan.notes) else ""
-    yield (
-        "".join(chunk) + f'</sheetData><autoFilter ref="{area}"/>'
-        '<pageMargins left="0.7" right="0.7" top="0.75" bottom="0.75" header="0.3" footer="0.3"/>'
-        f'<pageSetup orientation="landscape"/>{drawing}</worksheet>'
-    ).encode()
+    yield f"{''.join(chunk)}</sheetData>{''.join(_after_rows(plan, area, links))}</worksheet>".encode()
