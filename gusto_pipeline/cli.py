@@ -22,10 +22,11 @@ from gusto_pipeline.gusto.auth import GustoAuth, OAuthApp, browser_login, login_
 from gusto_pipeline.gusto.catalog import CATEGORIES
 from gusto_pipeline.gusto.client import GustoClient
 from gusto_pipeline.gusto.errors import GustoError
-from gusto_pipeline.jobs import job_companies
+from gusto_pipeline.jobs import connect_google, job_companies
 from gusto_pipeline.lifecycle import AUTHORIZED, DISCONNECTED, known_company, next_daily_sync, standings
 from gusto_pipeline.lifecycle import disconnect as end_connection
 from gusto_pipeline.lifecycle import purge as purge_company
+from gusto_pipeline.spreadsheets.writers import SpreadsheetError
 from gusto_pipeline.sync import (
     Company,
     UnknownCompanyError,
@@ -119,7 +120,14 @@ def main() -> None:
     load_dotenv(".env")
     try:
         app()
-    except (ConfigError, ConnectionStoreError, GustoError, UnknownCompanyError, WarehouseError) as problem:
+    except (
+        ConfigError,
+        ConnectionStoreError,
+        GustoError,
+        SpreadsheetError,
+        UnknownCompanyError,
+        WarehouseError,
+    ) as problem:
         _complain(problem)
         sys.exit(1)
     except OSError as problem:  # a disk that is full, a folder that is none, a permission that lacks
@@ -151,14 +159,19 @@ def config_schema() -> None:
 
 @app.command()
 def connect(
-    what: Annotated[str, typer.Argument(metavar="[gusto]")] = "gusto",
+    what: Annotated[str, typer.Argument(metavar="[gusto|google]")] = "gusto",
     company: Annotated[str | None, typer.Option(help="Sign in without a browser as this sandbox company.")] = None,
     no_browser: NoBrowserOption = False,
+    credentials: Annotated[Path | None, typer.Option(help="Google's JSON: a service account's key or OAuth.")] = None,
 ) -> None:
-    """Connect a Gusto company: sign in with a browser as its admin. Once per company."""
-    if what != "gusto":
-        raise ConfigError(f"{what!r} cannot be connected. What can be: gusto. Run: gusto-pipeline connect gusto")
+    """Connect a Gusto company (sign in with a browser as its admin, once per company), or Google Sheets."""
     settings = load_settings()
+    if what == "google":
+        connect_google(settings, _google_credentials(credentials))
+        console.print("Google is connected. Share the spreadsheets of your jobs with that account.")
+        return
+    if what != "gusto":
+        raise ConfigError(f"{what!r} cannot be connected. What can be: gusto, google.")
     oauth = _oauth(settings)
     answer = _sign_in(oauth, company, no_browser)
     connected = connect_company(oauth, answer, open_store(settings), settings.connections)
@@ -466,6 +479,18 @@ def _materialize(settings: Settings, jobs: list[str], companies: list[str], acce
     for problem in problems:
         _complain(problem)
     return not problems
+
+
+def _google_credentials(file: Path | None) -> dict[str, Any]:
+    if file is None:
+        raise ConfigError("Name the file Google gave you: gusto-pipeline connect google --credentials FILE")
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        raise ConfigError(f"{file} is not the JSON file that Google gives for a service account or a client.") from None
+    if not isinstance(found, dict):
+        raise ConfigError(f"{file} is not the JSON file that Google gives for a service account or a client.")
+    return found
 
 
 def _complain(problem: object) -> None:

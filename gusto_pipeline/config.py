@@ -122,8 +122,10 @@ class FlattenJob(_Section):
     file: str = Field(
         default="{job}", description="File name without ending; {job}, {company} and {date} are filled in"
     )
-    format: Literal["xlsx", "csv", "parquet"] = "xlsx"
-    destination: str = Field(default="", description="A folder, or a URL such as s3://bucket/folder; default: home")
+    format: Literal["xlsx", "csv", "parquet", "google_sheets"] = "xlsx"
+    destination: str = Field(
+        default="", description="A folder, a URL such as s3://bucket/folder, or the Google spreadsheet's address"
+    )
     columns: dict[str, tuple[Pick, ...]] = Field(
         default_factory=dict, description="Columns by table, in order; a plain list is for the first category's table"
     )
@@ -197,6 +199,12 @@ class FlattenJob(_Section):
             raise ValueError(f"is neither once, {', '.join(FREQUENCIES)} nor a cron expression of five fields")
         return frequency
 
+    @model_validator(mode="after")
+    def _google_needs_a_spreadsheet(self) -> Self:
+        if self.format == "google_sheets" and not self.destination:
+            raise ValueError("a google_sheets job needs the spreadsheet's address as its `destination`")
+        return self
+
     @property
     def cron(self) -> str | None:
         """When it runs, as a cron expression; None for a job that is only run by hand."""
@@ -235,6 +243,8 @@ class Settings(_Section):
             target = (job.destination.rstrip("/"), job.file.replace("{job}", job.name).casefold(), job.format)
             if target in files:
                 raise ValueError(f"the jobs {files[target]!r} and {job.name!r} would write the same file")
+            if job.format == "google_sheets":
+                continue  # tabs of several companies have names of their own
             if "{company}" not in job.file and len(job.companies) != 1 and job.destination:
                 raise ValueError(
                     f"the job {job.name!r} writes several companies into one place: put {{company}} into `file`"
@@ -367,7 +377,7 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
             "sync": settings.sync.model_copy(update={"applicants_folder": anchor(settings.sync.applicants_folder)}),
             "jobs": tuple(
                 job.model_copy(update={"destination": str(anchor(Path(job.destination)))})
-                if job.destination and "://" not in job.destination
+                if job.destination and "://" not in job.destination and job.format != "google_sheets"
                 else job
                 for job in settings.jobs
             ),

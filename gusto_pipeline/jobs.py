@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 from zoneinfo import ZoneInfo
+
+import duckdb
+import gspread
 
 from gusto_pipeline.clock import Clock, utcnow
 from gusto_pipeline.config import FlattenJob, Settings
 from gusto_pipeline.gusto.catalog import CATEGORIES
 from gusto_pipeline.spreadsheets.destinations import is_remote, send
-from gusto_pipeline.spreadsheets.workbook import Choice, Layout, Subject, write_tables
-from gusto_pipeline.spreadsheets.writers import Written
+from gusto_pipeline.spreadsheets.google_sheets import google_client, write_google_sheet
+from gusto_pipeline.spreadsheets.workbook import Choice, Layout, Subject, kind_of, write_tables
+from gusto_pipeline.spreadsheets.writers import Column, Sheet, SpreadsheetError, Written
 from gusto_pipeline.sync import Company, connected_companies, find_company, open_store, open_warehouse
-from gusto_pipeline.warehouse.flatten import Rows, rows
+from gusto_pipeline.warehouse.flatten import Rows, literal, rows
 
 
 @dataclass(frozen=True)
 class Delivered:
-    """A job's files for one company: as written here, where they went, and whether anything there changed."""
+    """A job's output for one company: where it is, whether anything there changed, rows per sheet, size, warnings."""
 
-    files: list[Written]
     place: str
     changed: bool
+    sheets: dict[str, int]
+    bytes: int
+    warnings: tuple[str, ...]
+    since: datetime | None  # when the present content was written; Google does not say
 
 
 def job_tables(job: FlattenJob) -> list[Rows]:
@@ -48,24 +58,41 @@ def job_companies(job: FlattenJob, settings: Settings) -> list[Company]:
 
 def job_folder(job: FlattenJob, company: Company, settings: Settings) -> Path:
     """Where the job's files are written on this machine; for a remote destination, where they wait to be sent."""
-    if not job.destination:
-        return settings.spreadsheets_folder / company.slug
-    return settings.home / "outbox" / job.name / company.slug if is_remote(job.destination) else Path(job.destination)
+    if job.format == "google_sheets" or is_remote(job.destination):
+        return settings.home / "outbox" / job.name / company.slug
+    return Path(job.destination) if job.destination else settings.spreadsheets_folder / company.slug
 
 
-def flatten(job: FlattenJob, company: Company, settings: Settings, *, clock: Clock = utcnow) -> Delivered:
-    """Write a job's files for a company from the warehouse and put them where the job says.
+def flatten(
+    job: FlattenJob, company: Company, settings: Settings, *, run: str = "", clock: Clock = utcnow
+) -> Delivered:
+    """Write a job's output for a company from the warehouse and put it where the job says. `run` names the run.
 
     Raises SpreadsheetError, WarehouseError or ConnectionStoreError; what was there before then stays.
     """
+    files = _write(job, company, settings, clock)
+    if job.format == "google_sheets":
+        return _to_google(job, company, settings, files, run or uuid4().hex)
+    place, changed = str(files[0].path), not all(file.unchanged for file in files)
+    if is_remote(job.destination):
+        options = destination_options(job, settings)
+        sent = [send(file, job.destination, options) for file in files]
+        place, changed = job.destination, any(sent)
+    sheets = {name: rows for file in files for name, rows in file.sheets.items()}
+    warnings = tuple(warning for file in files for warning in file.warnings)
+    since = max(file.since for file in files)
+    return Delivered(place, changed, sheets, sum(file.bytes for file in files), warnings, since)
+
+
+def _write(job: FlattenJob, company: Company, settings: Settings, clock: Clock) -> list[Written]:
     today = clock().astimezone(ZoneInfo(job.timezone)).date().isoformat()
-    files = write_tables(
+    return write_tables(
         open_warehouse(settings),
         job.file.format(job=job.name, company=company.slug, date=today),
         job_tables(job),
         company.uuid,
         job_folder(job, company, settings),
-        formats=[job.format],
+        formats=["parquet" if job.format == "google_sheets" else job.format],
         timezone=job.timezone,
         subject=Subject(
             f"job {job.name}",
@@ -75,11 +102,40 @@ def flatten(job: FlattenJob, company: Company, settings: Settings, *, clock: Clo
         ),
         layout=job_layout(job),
     )
-    if not is_remote(job.destination):
-        return Delivered(files, str(files[0].path), not all(file.unchanged for file in files))
-    options = destination_options(job, settings)
-    sent = [send(file, job.destination, options) for file in files]
-    return Delivered(files, job.destination, any(sent))
+
+
+def _to_google(job: FlattenJob, company: Company, settings: Settings, files: list[Written], run: str) -> Delivered:
+    """Send the tables to Google from their Parquet files: the warehouse is not held while Google is spoken to."""
+    several = len(job_companies(job, settings)) > 1
+    with duckdb.connect() as connection:
+        sheets = []
+        for table, file in zip(job_tables(job), files, strict=True):
+            query = f"FROM read_parquet({literal(str(file.path))})"
+            described = connection.execute(f"DESCRIBE {query}").fetchall()
+            columns = tuple(Column(name, type=type, kind=kind_of(name, type)) for name, type, *_ in described)
+            name = f"{company.slug} {table.table.name}" if several else table.table.name
+            sheets.append(Sheet(name, query, columns))
+        client = google(settings)
+        written = write_google_sheet(connection, sheets, job.destination, client, run=run, timezone=job.timezone)
+    size = sum(file.bytes for file in files)
+    return Delivered(written.url, not written.unchanged, written.sheets, size, written.warnings, None)
+
+
+def connect_google(settings: Settings, credentials: dict[str, Any], base_urls: dict[str, str] | None = None) -> None:
+    """Keep the JSON of a service account's key or an OAuth client, encrypted. Raises SpreadsheetError if incomplete.
+
+    `base_urls` says where Google's addresses are instead, for a stand-in.
+    """
+    google_client(credentials, base_urls=base_urls)
+    open_store(settings).write("google", {"credentials": credentials, "base_urls": base_urls})
+
+
+def google(settings: Settings) -> gspread.Client:
+    """A Google client with the credentials that `gusto-pipeline connect google` keeps. Raises SpreadsheetError."""
+    record = open_store(settings).read("google")
+    if record is None:
+        raise SpreadsheetError("Google is not connected; run: gusto-pipeline connect google --credentials FILE")
+    return google_client(record["credentials"], base_urls=record.get("base_urls"))
 
 
 def destination_options(job: FlattenJob, settings: Settings) -> dict[str, str]:

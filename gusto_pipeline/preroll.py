@@ -15,13 +15,14 @@ from urllib.parse import urlsplit
 
 import duckdb
 import fsspec
+import gspread
 
 from gusto_pipeline.config import FlattenJob, Settings
 from gusto_pipeline.connections.store import ConnectionStoreError
 from gusto_pipeline.gusto.catalog import CATEGORIES, Source
 from gusto_pipeline.gusto.client import GustoClient
 from gusto_pipeline.gusto.errors import GustoError
-from gusto_pipeline.jobs import destination_options, job_companies, job_folder, job_layout, job_tables
+from gusto_pipeline.jobs import destination_options, google, job_companies, job_folder, job_layout, job_tables
 from gusto_pipeline.schema import walk
 from gusto_pipeline.spreadsheets.destinations import is_remote
 from gusto_pipeline.spreadsheets.workbook import Choice, Layout, sheets_of
@@ -60,7 +61,9 @@ def preroll(job: FlattenJob, settings: Settings, connect: Callable[[Company], Gu
         problems += _access(job, company, connect)
     for folder in {job_folder(job, company, settings) for company in companies}:
         problems += _folder(folder)
-    if is_remote(job.destination):
+    if job.format == "google_sheets":
+        problems += _google(job, settings)
+    elif is_remote(job.destination):
         problems += _remote(job, settings)
     requests = rows = cells = 0
     try:
@@ -146,6 +149,14 @@ def _remote(job: FlattenJob, settings: Settings) -> Iterator[str]:
         filesystem.rm_file(probe)
     except Exception as error:  # each filesystem has exceptions of its own
         yield f"{place} cannot be written: {type(error).__name__}: {str(error).splitlines()[0]}"
+
+
+def _google(job: FlattenJob, settings: Settings) -> Iterator[str]:
+    try:
+        client = google(settings)
+        (client.open_by_url if is_remote(job.destination) else client.open_by_key)(job.destination)
+    except (SpreadsheetError, gspread.exceptions.GSpreadException) as error:
+        yield f"Google spreadsheet {job.destination}: {error}"
 
 
 def _layout(connection: duckdb.DuckDBPyConnection, job: FlattenJob) -> Iterator[str]:

@@ -17,10 +17,12 @@ import pytest
 
 from gusto_pipeline.config import load_settings
 from gusto_pipeline.gusto.client import GustoClient
-from gusto_pipeline.jobs import flatten
+from gusto_pipeline.jobs import connect_google, flatten
 from gusto_pipeline.preroll import preroll
+from gusto_pipeline.sandbox.server import running_google
+from gusto_pipeline.spreadsheets.google_sheets import google_client
 from gusto_pipeline.spreadsheets.writers import SpreadsheetError
-from gusto_pipeline.sync import Bearer, Company, open_warehouse
+from gusto_pipeline.sync import Bearer, Company, open_store, open_warehouse
 from gusto_pipeline_tests.conftest import Pipeline, connected
 
 
@@ -47,7 +49,7 @@ def configured(synced: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def run(synced: Pipeline, name: str) -> Path:
     settings = load_settings()
-    return flatten(settings.job(name), synced.company, settings).files[0].path
+    return Path(flatten(settings.job(name), synced.company, settings).place)
 
 
 def cells(path: Path) -> list[tuple[object, ...]]:
@@ -143,7 +145,7 @@ def test_a_remote_destination_gets_the_file_once(synced, configured):
     second = flatten(settings.job("far"), synced.company, settings)
     assert (first.changed, second.changed) == (True, False)
     sent = fsspec.filesystem("memory").cat_file(f"/far/away/{synced.company.slug}.csv")
-    assert sent == first.files[0].path.read_bytes()
+    assert sent == (settings.home / "outbox" / "far" / synced.company.slug / f"{synced.company.slug}.csv").read_bytes()
 
 
 def test_a_remote_destination_that_refuses_keeps_its_old_file_and_hides_the_password(synced, configured):
@@ -307,3 +309,27 @@ def test_a_custom_field_with_a_value_that_does_not_fit_its_type_stays_text(synce
         )
     header, *rows = cells(run(synced, "custom"))
     assert "about 3" in {row[header.index("custom__odd_number")] for row in rows}
+
+
+def test_a_google_sheets_job_writes_a_tab_per_table_and_leaves_it_when_nothing_changed(synced, configured):
+    with running_google() as google:
+        book = google.new_spreadsheet()
+        configured(f"jobs: [{{name: tabs, category: contractors, format: google_sheets, destination: {book.id}}}]")
+        settings = load_settings()
+        connect_google(settings, google.service_account_key, google.base_urls)
+        first = flatten(settings.job("tabs"), synced.company, settings)
+        assert preroll(settings.job("tabs"), settings, synced.client).problems == ()
+        second = flatten(settings.job("tabs"), synced.company, settings)
+        name = f"{synced.company.slug} contractors"
+        values = google_client(google.service_account_key, base_urls=google.base_urls).open_by_key(book.id)
+        header, *rows = values.worksheet(name).get_all_values()
+    assert (first.changed, second.changed) == (True, False)
+    wanted = synced.query("SELECT uuid FROM staging.contractors WHERE company_uuid = $1", synced.company.uuid)
+    assert {row[header.index("uuid")] for row in rows} == {row[0] for row in wanted}
+
+
+def test_a_google_sheets_job_without_a_connection_says_how_to_connect(synced, configured, tmp_path, monkeypatch):
+    configured("jobs: [{name: tabs, category: contractors, format: google_sheets, destination: some-id}]")
+    open_store(load_settings()).delete("google")
+    with pytest.raises(SpreadsheetError, match="gusto-pipeline connect google --credentials FILE"):
+        flatten(load_settings().job("tabs"), synced.company, load_settings())

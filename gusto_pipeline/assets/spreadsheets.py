@@ -85,11 +85,20 @@ def job_asset(job: FlattenJob) -> dg.AssetsDefinition:
     )
     def flattened(context: dg.AssetExecutionContext, pipeline: PipelineResource) -> Iterator[Any]:
         settings = pipeline.settings()
+        run = context.run.run_id
         made, problems = each_company(
-            context, lambda slug: flatten(settings.job(job.name), pipeline.company(slug), settings)
+            context, lambda slug: flatten(settings.job(job.name), pipeline.company(slug), settings, run=run)
         )
         metadata = {
-            slug: {**_metadata(done.files), "destination": done.place, "unchanged": not done.changed}
+            slug: {
+                "path": dg.MetadataValue.url(done.place) if "://" in done.place else dg.MetadataValue.path(done.place),
+                "dagster/row_count": next(iter(done.sheets.values()), 0),
+                "sheets": len(done.sheets),
+                "bytes": done.bytes,
+                "unchanged": not done.changed,
+                **({"unchanged_since": dg.MetadataValue.timestamp(done.since)} if done.since else {}),
+                **({"warnings": "; ".join(done.warnings)} if done.warnings else {}),
+            }
             for slug, done in made.items()
         }
         yield from finish(context, {context.asset_key: metadata}, problems)

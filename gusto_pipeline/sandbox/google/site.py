@@ -245,7 +245,7 @@ class GoogleSite:
             for entry in body.get("data", ())
         ]
         totals = {
-            f"totalU{name[1:]}": sum(answer[name] for answer in answers)
+            f"totalU{name[1:]}": sum(int(answer[name]) for answer in answers)
             for name in ("updatedRows", "updatedColumns", "updatedCells")
         }
         return {"spreadsheetId": book.id, "responses": answers} | totals
