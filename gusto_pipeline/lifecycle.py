@@ -103,8 +103,8 @@ def disconnect(
 
 
 def purge(settings: Settings, company: Company) -> Purged:
-    """Delete what was synced for a company: its rows in every table, in one transaction, and its spreadsheets; then
-    publish the analysts' file without it.
+    """Delete what was synced for a company: its rows in every table, in one transaction, its spreadsheets and
+    what is remembered of their versions; then publish the analysts' file without it.
 
     Raises WarehouseError; what was not deleted is then named.
     """
@@ -121,13 +121,14 @@ def purge(settings: Settings, company: Company) -> Purged:
             ).fetchall()[0][0]
             for schema, table in tables
         )
-    folder = settings.spreadsheets_folder / company.slug
-    files = sum(file.is_file() for file in folder.rglob("*"))
-    try:
-        if folder.exists():
-            shutil.rmtree(folder)
-    except OSError as error:
-        raise WarehouseError(f"{folder} cannot be deleted ({error.strerror}): delete it by hand.") from error
+    spreadsheets = settings.spreadsheets_folder / company.slug
+    files = sum(file.is_file() for file in spreadsheets.rglob("*"))
+    for folder in (spreadsheets, settings.versions / company.slug):
+        try:
+            if folder.exists():
+                shutil.rmtree(folder)
+        except OSError as error:
+            raise WarehouseError(f"{folder} cannot be deleted ({error.strerror}): delete it by hand.") from error
     publish(warehouse, settings.analytics)
     return Purged(rows, files)
 

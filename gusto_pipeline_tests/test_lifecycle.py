@@ -181,6 +181,7 @@ def test_purging_leaves_nothing_of_the_company_and_all_of_the_others(two):
     assert deleted.rows == before[0] > 10
     assert deleted.files > 2
     assert two.spreadsheets() == others_files
+    assert [folder.name for folder in two.settings.versions.iterdir()] == [other.slug]
     with duckdb.connect(two.settings.analytics, read_only=True) as published:
         uuids = published.execute("SELECT DISTINCT company_uuid FROM staging.employees").fetchall()
     assert uuids == [(other.uuid,)]

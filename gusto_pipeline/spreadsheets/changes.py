@@ -19,7 +19,16 @@ from pathlib import Path
 import duckdb
 
 from gusto_pipeline.spreadsheets.files import create_private_folder
-from gusto_pipeline.spreadsheets.sheets import Column, Sheet, headers, quoted, readable_errors, shown, typed_query
+from gusto_pipeline.spreadsheets.sheets import (
+    Column,
+    Sheet,
+    category,
+    headers,
+    quoted,
+    readable_errors,
+    shown,
+    typed_query,
+)
 from gusto_pipeline.spreadsheets.xlsx import MAX_ROWS
 
 CHANGES = "Changes"
@@ -50,7 +59,8 @@ class Counts:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A sheet as one version showed it: `file` has the row's key as c0 and the values under `headers` as c1, c2 …"""
+    """A sheet as one version showed it: `file` has the row's key as c0, the values under `headers` as c1, c2 …, and a
+    hash of them."""
 
     file: Path
     headers: tuple[str, ...]
@@ -117,18 +127,19 @@ def keep(folder: Path, version: Version) -> None:
 
 
 def take(
-    connection: duckdb.DuckDBPyConnection, sheets: Sequence[Sheet], fresh: Path, path: Path, timezone: str
+    connection: duckdb.DuckDBPyConnection, sheets: Sequence[Sheet], fresh: Path, path: Path
 ) -> dict[str, Snapshot]:
     """Snapshots of `sheets`, the later contents of the workbook `path`, in the folder `fresh`."""
     taken = {}
     for i, sheet in enumerate(sheets):
         keyed = replace(sheet, query=sheet.keyed, columns=(Column("key"), *sheet.columns))
         typed, types = typed_query(connection, keyed, path)
-        values = ", ".join(f"{_storable(shown(f'c{n}', t, timezone), t)} AS c{n}" for n, t in enumerate(types))
+        values = ", ".join(f"{_storable(f'c{n}', type_)} AS c{n}" for n, type_ in enumerate(types))
+        row = ", ".join(f"c{n}" for n in range(len(types)))
         file = _file(fresh, i)
         file.touch(mode=0o600)
         with readable_errors(connection, keyed, path):
-            _copy(connection, f"SELECT {values} FROM ({typed})", file)
+            _copy(connection, f"SELECT *, hash({row}) AS hash FROM (SELECT {values} FROM ({typed}))", file)
         taken[sheet.name] = Snapshot(file, tuple(headers(sheet)))
     return taken
 
@@ -139,13 +150,14 @@ def compare(
     now: Mapping[str, Snapshot],
     sheets: Sequence[Sheet],
     fresh: Path,
+    timezone: str,
 ) -> Difference:
     """How `now` differs from `before`; the lines of the sheet "Changes" go into `fresh`. Raises duckdb.Error if an
     earlier snapshot cannot be read."""
     counts, lines, differs, total = {}, [], False, 0
     for i, sheet in enumerate(sheets):
         if sheet.name in before:
-            found = _Compared(connection, sheet, before[sheet.name], now[sheet.name])
+            found = _Compared(connection, i, sheet, before[sheet.name], now[sheet.name], timezone)
             counts[sheet.name] = found.counts
             differs = differs or found.differs
             total += found.total
@@ -185,9 +197,18 @@ def keep_lines(folder: Path, version: Version, fresh: Path) -> None:
 class _Compared:
     """One sheet in two versions: `n` is the present one, `o` the old one."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, sheet: Sheet, old: Snapshot, new: Snapshot) -> None:
-        self.sheet, self.old, self.new = sheet, old, new
-        self.counts, self.columns = Counts(), list[tuple[str, str, str]]()
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        number: int,
+        sheet: Sheet,
+        old: Snapshot,
+        new: Snapshot,
+        timezone: str,
+    ) -> None:
+        self.sheet, self.old, self.new, self.timezone = sheet, old, new, timezone
+        self.touched = f"touched_{number}"  # rows whose hashes differ, of both versions
+        self.counts, self.columns = Counts(), list[tuple[str, str, str, str]]()
         self.changed_headers = [
             *(("column added", name) for name in new.headers if name not in old.headers),
             *(("column removed", name) for name in old.headers if name not in new.headers),
@@ -199,6 +220,7 @@ class _Compared:
         self.total = len(self.changed_headers) + changed.added + changed.removed + changed.cells
 
     def _count(self, connection: duckdb.DuckDBPyConnection) -> None:
+        both = f"{_parquet(self.new)} n FULL JOIN {_parquet(self.old)} o ON n.c0 = o.c0"
         types = [
             {name: type_ for name, type_, *_ in connection.execute(f"DESCRIBE FROM {_parquet(one)}").fetchall()}
             for one in (self.new, self.old)
@@ -209,21 +231,27 @@ class _Compared:
                 j = self.old.headers.index(header) + 1
                 same = types[0][f"c{i}"] == types[1][f"c{j}"]
                 pair = (f"n.c{i}", f"o.c{j}") if same else (f"n.c{i}::VARCHAR", f"o.c{j}::VARCHAR")
-                common.append((header, *pair))
+                common.append((header, *pair, types[0][f"c{i}"] if same else "VARCHAR"))
         cells = "".join(
             f", count(*) FILTER (n.c0 IS NOT NULL AND o.c0 IS NOT NULL AND {new} IS DISTINCT FROM {old})"
-            for _, new, old in common
+            for _, new, old, _ in common
         )
-        added, removed, moved, *found = connection.execute(
-            "SELECT count(*) FILTER (o.c0 IS NULL), count(*) FILTER (n.c0 IS NULL), "
-            f"count(*) FILTER (n.file_row_number <> o.file_row_number){cells} FROM {self._joined()}"
+        # Hashes tell which rows to read whole: of a large sheet where little changed, few.
+        keys = f"SELECT coalesce(n.c0, o.c0) AS key FROM {both} WHERE n.hash IS DISTINCT FROM o.hash"
+        whole = "(FROM {} SEMI JOIN ({}) ON c0 = key)"
+        new, old = (whole.format(_parquet(one), keys) for one in (self.new, self.old))
+        connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE {self.touched} AS SELECT n, o FROM {new} n FULL JOIN {old} o ON n.c0 = o.c0"
+        )
+        added, removed, *found = connection.execute(
+            f"SELECT count(*) FILTER (o.c0 IS NULL), count(*) FILTER (n.c0 IS NULL){cells} FROM {self.touched}"
         ).fetchall()[0]
         self.columns = [column for column, count in zip(common, found, strict=True) if count]
         self.counts = Counts(added, removed, sum(found))
-        self.differs = self.differs or bool(added or removed or moved or self.columns)
-
-    def _joined(self) -> str:
-        return f"{_parquet(self.new)} n FULL JOIN {_parquet(self.old)} o ON n.c0 = o.c0"
+        moved = f"SELECT 1 FROM {both} WHERE n.file_row_number <> o.file_row_number LIMIT 1"
+        self.differs = (
+            self.differs or bool(added or removed or self.columns) or bool(connection.execute(moved).fetchall())
+        )
 
     def lines(self) -> Iterator[str]:
         """SELECTs of the lines, in order by `place` (a row) and `nth` (a column)."""
@@ -232,23 +260,19 @@ class _Compared:
         changed = self.counts
         if not (changed.added or changed.removed or changed.cells):
             return
-        cells = ", ".join(
-            f"CASE WHEN {new} IS DISTINCT FROM {old} THEN "
-            f"{_line('cell changed', nth, quoted(header), _brief(old), _brief(new))} END"
-            for nth, (header, new, old) in enumerate(self.columns)
-        )
+        cells = ", ".join(self._cell(nth, *column) for nth, column in enumerate(self.columns))
         lines = (
             f"CASE WHEN o.c0 IS NULL THEN [{_line('row added')}] WHEN n.c0 IS NULL THEN [{_line('row removed')}] "
             f"ELSE list_filter([{cells or _line('none')}], lambda line: line IS NOT NULL) END"
         )
         touched = " OR ".join(
-            ["o.c0 IS NULL", "n.c0 IS NULL", *(f"{new} IS DISTINCT FROM {old}" for _, new, old in self.columns)]
+            ["o.c0 IS NULL", "n.c0 IS NULL", *(f"{new} IS DISTINCT FROM {old}" for _, new, old, _ in self.columns)]
         )
         key = "coalesce(n.c0, o.c0)" if self.sheet.shows_key else "NULL::VARCHAR"
         record = f"coalesce({self._record('n', self.new)}, {self._record('o', self.old)})"
         rows = (
             f"SELECT coalesce(n.file_row_number, o.file_row_number) AS place, {record} AS record, {key} AS id, "
-            f"n.file_row_number % {MAX_ROWS} + 2 AS row, {lines} AS lines FROM {self._joined()} WHERE {touched} "
+            f"n.file_row_number % {MAX_ROWS} + 2 AS row, {lines} AS lines FROM {self.touched} WHERE {touched} "
             f"ORDER BY place LIMIT {MAX_LINES}"
         )
         yield (
@@ -256,6 +280,11 @@ class _Compared:
             'row, line."column" AS "column", line."from" AS "from", line."to" AS "to" '
             f"FROM (SELECT * EXCLUDE (lines), unnest(lines) AS line FROM ({rows}))"
         )
+
+    def _cell(self, nth: int, header: str, new: str, old: str, type_: str) -> str:
+        before, now = (_brief(shown(value, type_, self.timezone)) for value in (old, new))
+        line = _line("cell changed", nth, quoted(header), before, now)
+        return f"CASE WHEN {new} IS DISTINCT FROM {old} THEN {line} END"
 
     def _record(self, side: str, snapshot: Snapshot) -> str:
         """SQL for whose row it is, by the names the sheet shows."""
@@ -287,8 +316,10 @@ def _brief(value: str) -> str:
 
 
 def _storable(value: str, type_: str) -> str:
-    """SQL for a value that Parquet keeps exactly: it has no integers of 128 bits."""
-    return f"CAST({value} AS VARCHAR)" if type_ in ("HUGEINT", "UHUGEINT") else value
+    """SQL for a value as the sheet shows it, instants as instants; Parquet has no integers of 128 bits."""
+    if type_ in ("HUGEINT", "UHUGEINT"):
+        return f"CAST({value} AS VARCHAR)"
+    return value if category(type_) == "timestamp" else shown(value, type_, "UTC")
 
 
 def _parquet(snapshot: Snapshot) -> str:
@@ -300,5 +331,5 @@ def _file(folder: Path, number: int) -> Path:
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, query: str, file: Path) -> None:
-    options = "FORMAT parquet, COMPRESSION lz4_raw, USE_TMP_FILE false, PRESERVE_ORDER true"
+    options = "FORMAT parquet, COMPRESSION lz4_raw, WRITE_BLOOM_FILTER false, USE_TMP_FILE false, PRESERVE_ORDER true"
     connection.execute(f"COPY ({query}) TO {quoted(str(file))} ({options})").fetchall()

@@ -175,11 +175,11 @@ def _write_workbook(
     form = _form(sheets, about)
     old = changes.load(folder)
     with changes.draft(folder) as fresh:
-        now = changes.take(connection, sheets, fresh, path, about.timezone)
+        now = changes.take(connection, sheets, fresh, path)
         difference = None
         if old:
             try:
-                difference = changes.compare(connection, old.snapshots(folder), now, sheets, fresh)
+                difference = changes.compare(connection, old.snapshots(folder), now, sheets, fresh, about.timezone)
             except duckdb.Error:  # an earlier snapshot that is gone or damaged: as if there had been none
                 old = None
         if old and difference and not difference.any:
