@@ -37,8 +37,9 @@ COMMENT ON TABLE meta.drift IS 'Fields Gusto sends that the catalog does not dec
 """
 
 
-# Of the file: younger formats open and close three times as fast as the default, which suits DuckDB 1.0.
-_CONFIG = {"storage_compatibility_version": "v1.5.0"}
+# Of the file. The younger format opens and closes in half the time of the default, which is DuckDB 1.0's. Row groups
+# are compressed and written as soon as they are full: smaller ones keep a big load's raw records out of memory.
+_FORMAT = "STORAGE_VERSION 'v1.5.0', ROW_GROUP_SIZE 16384"
 
 
 class WarehouseError(Exception):
@@ -93,20 +94,18 @@ class Warehouse:
             raise WarehouseError(f"{self.path} has been busy for too long: another sync is writing it.") from error
         except OSError as error:
             raise WarehouseError(f"{self.path.parent} cannot be written: {error.strerror}.") from error
-        with lock:
+        with lock, duckdb.connect() as connection:
+            mode = "READ_ONLY" if read_only else "READ_WRITE"
             try:
-                connection = duckdb.connect(self.path, read_only=read_only, config=_CONFIG)
+                connection.execute(f"ATTACH {literal(str(self.path))} AS warehouse ({mode}, {_FORMAT})")
             except duckdb.Error as error:
                 raise WarehouseError(
                     f"{self.path} cannot be opened: {_first_line(error)} If another program has it open, close it "
                     "there; to look at the data meanwhile, use analytics.duckdb beside it."
                 ) from error
-            try:
-                self.path.chmod(0o600)
-                connection.execute("SET TimeZone = 'UTC'")
-                yield connection
-            finally:
-                connection.close()
+            self.path.chmod(0o600)
+            connection.execute("USE warehouse; SET TimeZone = 'UTC'")
+            yield connection
 
     def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Bring schemas, tables, comments and views in line with the catalog; cheap when they already are."""
