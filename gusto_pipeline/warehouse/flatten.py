@@ -1,14 +1,13 @@
 """SQL that turns landed JSON records into staging rows, generated from the declared tables (see `schema.py`).
 
-A source's answer files are read into the temporary table `landed`, arrays left as JSON text; each child table then
-parses only its own array, and one that has children itself is landed as `landed_<table>` too, so that no text is parsed
-twice. Every value arrives as text and is cast to its declared type, so a number never passes
-through a float, and a value that does not fit is an error that can name field and record, not a sniffer's guess.
+A source's answer files are read into the temporary table `landed`, a struct of all that is declared with lists
+of structs inside, and each table is unnested from it. Every value arrives as text and is cast to its declared type, so
+a number never passes through a float, and a value that does not fit is an error that can name field and record, not a
+sniffer's guess.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,10 +30,7 @@ def literal(text: str) -> str:
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of one table. `sql` yields its links, `position`, its kind column and the record as the struct `r`.
-
-    A table that `is_landed` is read from a temporary table of that SELECT, `source`, which whoever loads it makes.
-    """
+    """The rows of one table. `sql` yields its links, `position`, its kind column and the record as the struct `r`."""
 
     table: Table
     parent: Rows | None
@@ -45,14 +41,6 @@ class Rows:
     def key(self) -> tuple[str, ...]:
         """Columns that identify a row within a company."""
         return (*self.links, *self.table.key)
-
-    @property
-    def is_landed(self) -> bool:
-        return bool(self.parent and self.table.columns and self.table.children)
-
-    @property
-    def source(self) -> str:
-        return quote(f"landed_{self.table.name}") if self.is_landed else f"({self.sql})"
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -67,13 +55,13 @@ class Rows:
             columns.append(Column("position", WHOLE, "Place in Gusto's list, from 1"))
         return (*columns, *table.columns)
 
-    def select(self) -> str:
-        """SELECT giving `columns`; the company's uuid is the parameter `$company`."""
+    def select(self, company_uuid: str) -> str:
+        """SELECT giving `columns`."""
         own = {column.path for column in self.table.columns}
         given = [quote(column.name) for column in self.columns[1:] if column.path not in own]
-        expressions = ["$company", *given, *(value(column) for column in self.table.columns)]
+        expressions = [literal(company_uuid), *given, *(value(column) for column in self.table.columns)]
         named = ", ".join(f"{e} AS {quote(c.name)}" for e, c in zip(expressions, self.columns, strict=True))
-        return f"SELECT {named} FROM {self.source}"
+        return f"SELECT {named} FROM ({self.sql})"
 
 
 def text(path: str) -> str:
@@ -109,73 +97,84 @@ def _below(here: Rows) -> Iterator[Rows]:
     elif table.columns and table.singular != "company":
         links |= {key: text(key) for key in table.key}
     for child in table.children:
-        sql = " UNION ALL ".join(_unnest(here.source, child, links, path) for path in child.at)
+        sql = " UNION ALL ".join(_unnest(here.sql, child, links, path) for path in child.at)
         yield from _below(Rows(child, here, tuple(links), sql))
 
 
 def _unnest(parent: str, child: Table, links: dict[str, str], path: str) -> str:
     """Rows of `child` from the array or map at `path` of its parent's record, with the parent's key as `links`."""
     landed = text(path[:-2])
-    if path.endswith("{}"):
-        elements = f"map_entries(from_json({landed}, '\"MAP(VARCHAR, VARCHAR)\"'))"
-    else:
-        elements = f"from_json({landed}, {literal(json.dumps([_structure(record_shape(child))]))})"
+    elements = landed if path.endswith("[]") else f"map_entries({landed})"
     outer = [quote(link) for link in links]
     if child.kind_column:
         outer.append(f"{literal(path[:-2].rsplit('.', 1)[-1])} AS {quote(child.kind_column)}")
     inner = [f"{expression} AS {quote(link)}" for link, expression in links.items()]
     return (
         f"SELECT {', '.join([*outer, 'generate_subscripts(elements, 1) AS position', 'unnest(elements) AS r'])} "
-        f"FROM (SELECT {', '.join([*inner, f'{elements} AS elements'])} FROM {parent} "
-        f"WHERE {landed} NOT IN ('[]', '{{}}', 'null'))"
+        f"FROM (SELECT {', '.join([*inner, f'{elements} AS elements'])} FROM ({parent}))"
     )
 
 
-def record_shape(table: Table) -> dict[str, Any]:
-    """Declared keys of a record as nested dicts; leaves are DuckDB types, arrays and maps of objects are JSON."""
+_MAP = "MAP(VARCHAR, VARCHAR)"
+
+
+def record_type(table: Table) -> dict[str, Any]:
+    """The keys of a record as nested dicts of DuckDB types, scalars as text; lists of objects as a list of one dict."""
     shape: dict[str, Any] = {}
     for column in table.columns:
-        _place(shape, column.path, {LIST: "VARCHAR[]", JSON: "JSON"}.get(column.type, "VARCHAR"))
+        _place(shape, column.path, column.type if column.type in (LIST, JSON) else TEXT)
     for child in table.children:
         for path in child.at:
-            _place(shape, path[:-2], "JSON")
+            _place(shape, path[:-2], [record_type(child)] if path.endswith("[]") else _MAP)
     return shape
 
 
-def _place(shape: dict[str, Any], path: str, leaf: str) -> None:
+def _place(shape: dict[str, Any], path: str, leaf: Any) -> None:
     *parents, last = path.split(".")
     for part in parents:
         shape = shape.setdefault(part, {})
     shape[last] = leaf
 
 
-def _structure(shape: Any) -> Any:
-    """A shape in the notation of DuckDB's from_json."""
-    if isinstance(shape, dict):
-        return {key: _structure(inner) for key, inner in shape.items()}
-    return ["VARCHAR"] if shape == "VARCHAR[]" else shape
-
-
 def _type(shape: Any) -> str:
-    """A shape in the notation of read_json's columns."""
+    """A shape in DuckDB's notation."""
+    if isinstance(shape, list):
+        return f"{_type(shape[0])}[]"
     if isinstance(shape, dict):
         return "STRUCT(" + ", ".join(f"{quote(key)} {_type(inner)}" for key, inner in shape.items()) + ")"
     return str(shape)
 
 
+def structures(shape: Any, path: str = "$") -> Iterator[tuple[str, str]]:
+    """JSON path and JSON type of every object and list in a shape."""
+    if isinstance(shape, dict):
+        yield path, "OBJECT"
+        for key, inner in shape.items():
+            yield from structures(inner, f'{path}."{key}"')
+    elif isinstance(shape, list):
+        yield path, "ARRAY"
+        yield from structures(shape[0], f"{path}[*]")
+    elif shape in (LIST, _MAP):
+        yield path, "ARRAY" if shape == LIST else "OBJECT"
+
+
 def read_records(table: Table, files: Sequence[Path]) -> str:
     """SELECT of a source's records from answer files (arrays, or one object each): a column per key, and `filename`."""
-    columns = ", ".join(f"{literal(key)}: {literal(_type(shape))}" for key, shape in record_shape(table).items())
-    return f"SELECT * FROM read_json({_paths(files)}, columns = {{{columns}}}, {_OPTIONS})"
+    columns = ", ".join(f"{literal(key)}: {literal(_type(shape))}" for key, shape in record_type(table).items())
+    return f"SELECT * FROM read_json({_source(files)}, columns = {{{columns}}})"
 
 
 def read_objects(files: Sequence[Path]) -> str:
     """SELECT of the same records whole, as the column `json`, and `filename`."""
-    return f"SELECT json, filename FROM read_json_objects({_paths(files)}, {_OPTIONS})"
+    return f"SELECT json, filename FROM read_json_objects({_source(files)})"
 
 
-_OPTIONS = f"format = 'auto', filename = true, maximum_object_size = {_LARGEST_RECORD}"
-
-
-def _paths(files: Sequence[Path]) -> str:
-    return "[" + ", ".join(literal(str(file)) for file in files) + "]"
+def _source(files: Sequence[Path]) -> str:
+    """The arguments both readers share. Saying that all files hold arrays spares them a look at each, a tenth."""
+    first = set()
+    for file in files:
+        with file.open("rb") as start:
+            first.add(start.read(1))
+    paths = ", ".join(literal(str(file)) for file in files)
+    form = "array" if first == {b"["} else "auto"
+    return f"[{paths}], format = '{form}', filename = true, maximum_object_size = {_LARGEST_RECORD}"

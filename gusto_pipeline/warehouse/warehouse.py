@@ -7,6 +7,7 @@ A process killed inside a write leaves the last committed state, which the next 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
@@ -33,12 +34,12 @@ CREATE TABLE IF NOT EXISTS meta.syncs (
 CREATE TABLE IF NOT EXISTS meta.drift (company_uuid VARCHAR, source VARCHAR, field VARCHAR, first_seen TIMESTAMPTZ);
 COMMENT ON TABLE meta.companies IS 'Connected companies: uuid, short name used in files and partitions, legal name';
 COMMENT ON TABLE meta.syncs IS 'Every attempt to sync a category, with its outcome';
-COMMENT ON TABLE meta.drift IS 'Fields Gusto sends that the catalog does not declare; their values are in raw';
+COMMENT ON TABLE meta.drift IS 'Fields Gusto sends that the catalog does not declare; their values are in raw'
 """
 
 
-# Of the file. The younger format opens and closes in half the time of the default, which is DuckDB 1.0's. Row groups
-# are compressed and written as soon as they are full: smaller ones keep a big load's raw records out of memory.
+# The younger format opens and closes in half the time of the default, DuckDB 1.0's. Row groups are compressed and
+# written as soon as they are full: small ones keep a big load's raw records out of memory.
 _FORMAT = "STORAGE_VERSION 'v1.5.0', ROW_GROUP_SIZE 16384"
 
 
@@ -52,7 +53,7 @@ class Warehouse:
     def __init__(self, path: Path, tables: Sequence[Table], *, lock_seconds: float = 600) -> None:
         self.path = path
         self.tables = tuple(tables)
-        self._lock = FileLock(f"{path}.lock", timeout=lock_seconds, thread_local=True)
+        self._lock = FileLock(f"{path}.lock", timeout=lock_seconds, poll_interval=0.005)
 
     def rows(self) -> Iterator[Rows]:
         """Every staging table, parents first."""
@@ -109,32 +110,37 @@ class Warehouse:
 
     def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Bring schemas, tables, comments and views in line with the catalog; cheap when they already are."""
-        statements = list(self._statements())
-        fingerprint = sha256("\n".join(statements).encode()).hexdigest()
-        known = connection.execute(
-            "SELECT count(*) FROM duckdb_tables() WHERE schema_name = 'meta' AND table_name = 'catalog'"
-        ).fetchall()[0][0]
-        if known and connection.execute("FROM meta.catalog").fetchall() == [(fingerprint,)]:
-            return
-        for statement in statements:
-            connection.execute(statement)
-        connection.execute("DELETE FROM meta.catalog")
-        connection.execute("INSERT INTO meta.catalog VALUES ($1)", [fingerprint])
+        script, fingerprint = _script(self.tables)
+        try:
+            known = connection.execute("FROM meta.catalog").fetchall()
+        except duckdb.CatalogException:
+            known = []  # a new file
+        if known != [(fingerprint,)]:
+            connection.execute(script)
+            connection.execute(f"DELETE FROM meta.catalog; INSERT INTO meta.catalog VALUES ('{fingerprint}')")
 
-    def _statements(self) -> Iterator[str]:
-        for schema in SCHEMAS:
-            yield f"CREATE SCHEMA IF NOT EXISTS {schema}"
-        yield _META
-        for table in self.tables:
-            yield (
-                f"CREATE TABLE IF NOT EXISTS raw.{quote(table.name)} "
-                "(company_uuid VARCHAR, request_id VARCHAR, received_at TIMESTAMPTZ, path VARCHAR, "
-                "record JSON USING COMPRESSION zstd)"
-            )
-        for table_rows in self.rows():
-            yield from _table_statements(table_rows)
-        for name, select in flat.views(list(self.rows())).items():
-            yield f"CREATE OR REPLACE VIEW flat.{quote(name)} AS {select}"
+
+@functools.cache
+def _script(tables: tuple[Table, ...]) -> tuple[str, str]:
+    """The statements that make a warehouse of `tables`, and their fingerprint; made once a process."""
+    script = ";\n".join(_statements(tables))
+    return script, sha256(script.encode()).hexdigest()
+
+
+def _statements(tables: Sequence[Table]) -> Iterator[str]:
+    for schema in SCHEMAS:
+        yield f"CREATE SCHEMA IF NOT EXISTS {schema}"
+    yield _META
+    for table in tables:
+        yield (
+            f"CREATE TABLE IF NOT EXISTS raw.{quote(table.name)} (company_uuid VARCHAR, request_id VARCHAR, "
+            "received_at TIMESTAMPTZ, path VARCHAR, record JSON USING COMPRESSION zstd)"
+        )
+    staging = [table_rows for table in tables for table_rows in rows(table)]
+    for table_rows in staging:
+        yield from _table_statements(table_rows)
+    for name, select in flat.views(staging).items():
+        yield f"CREATE OR REPLACE VIEW flat.{quote(name)} AS {select}"
 
 
 def _table_statements(table_rows: Rows) -> Iterator[str]:
