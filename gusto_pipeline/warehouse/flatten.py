@@ -84,7 +84,7 @@ def rows(table: Table) -> Iterator[Rows]:
     if "position" in table.key:
         within = f"PARTITION BY {links[:-2]} " if links else ""
         position = f"row_number() OVER ({within}ORDER BY filename, rowid)"
-    yield from _below(Rows(table, None, table.links, f"SELECT {position} AS position, {links}l AS r FROM landed l"))
+    yield from _below(Rows(table, None, table.links, f"SELECT {position} AS position, {links}r FROM landed"))
 
 
 def _below(here: Rows) -> Iterator[Rows]:
@@ -159,9 +159,9 @@ def structures(shape: Any, path: str = "$") -> Iterator[tuple[str, str]]:
 
 
 def read_records(table: Table, files: Sequence[Path]) -> str:
-    """SELECT of a source's records from answer files (arrays, or one object each): a column per key, and `filename`."""
+    """SELECT of a source's records from answer files (arrays, or one object each): the structs `r` and `filename`."""
     columns = ", ".join(f"{literal(key)}: {literal(_type(shape))}" for key, shape in record_type(table).items())
-    return f"SELECT * FROM read_json({_source(files)}, columns = {{{columns}}})"
+    return f"SELECT r, filename FROM read_json({_source(files)}, columns = {{{columns}}}) r"
 
 
 def read_objects(files: Sequence[Path]) -> str:

@@ -163,7 +163,7 @@ def _land(connection: duckdb.DuckDBPyConnection, table: Table, pages: Sequence[L
     connection.execute(f"CREATE OR REPLACE TEMP TABLE pages AS FROM (VALUES {values}) p({', '.join(names)})")
     records = read_records(table, [page.file for page in pages])
     if table.links:
-        records = f"SELECT r.*, {', '.join(names[4:])} FROM ({records}) r JOIN pages USING (filename)"
+        records = f"SELECT r, filename, {', '.join(names[4:])} FROM ({records}) JOIN pages USING (filename)"
     try:
         return connection.execute(f"CREATE OR REPLACE TEMP TABLE landed AS {records}").fetchall()[0][0]
     except (duckdb.InvalidInputException, duckdb.ConversionException):
