@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -12,9 +13,18 @@ from hypothesis import strategies as st
 
 from gusto_pipeline.schema import JSON, LIST, TEXT, Table
 from gusto_pipeline.warehouse.flatten import rows
-from gusto_pipeline.warehouse.load import LoadError, LoadRefusedError
+from gusto_pipeline.warehouse.load import Landing, LoadError, LoadRefusedError, load
 from gusto_pipeline.warehouse.warehouse import Warehouse
-from gusto_pipeline_tests.warehouse.landing import COMPANY, NOW, SOURCES, expected, load_records, open_warehouse, staged
+from gusto_pipeline_tests.warehouse.landing import (
+    COMPANY,
+    NOW,
+    SOURCES,
+    expected,
+    landing,
+    load_records,
+    open_warehouse,
+    staged,
+)
 
 
 @pytest.fixture
@@ -127,9 +137,6 @@ def test_losing_more_than_half_of_the_rows_needs_a_persons_word(warehouse, tmp_p
 
 def test_one_companys_load_leaves_the_other_companys_rows(warehouse, tmp_path):
     load_records(warehouse, tmp_path, "employees", [person(1)])
-    from gusto_pipeline.warehouse.load import load
-    from gusto_pipeline_tests.warehouse.landing import landing
-
     load(warehouse, "another", [landing(tmp_path, SOURCES["employees"].table, [[person(1)]])], seen_at=NOW)
     with warehouse.read() as connection:
         found = connection.execute("SELECT company_uuid FROM staging.employees").fetchall()
@@ -315,3 +322,38 @@ def test_a_write_that_fails_leaves_the_last_committed_rows(warehouse, tmp_path):
         fail_halfway()
     with duckdb.connect(warehouse.path, read_only=True) as connection:
         assert connection.execute("SELECT count(*) FROM staging.employees").fetchall() == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("job", "field"),
+    [({"location": "Paris"}, r"jobs\[\]\.location"), ({"compensations": {}}, r"jobs\[\]\.compensations")],
+)
+def test_a_nested_field_of_another_shape_is_named_and_nothing_of_it_quoted(warehouse, tmp_path, job, field):
+    with pytest.raises(LoadError, match=f"field {field} is not the .* in 1 records") as caught:
+        load_records(warehouse, tmp_path, "employees", [person(1, jobs=[{"uuid": "j-1", **job}])])
+    assert "Paris" not in str(caught.value)
+
+
+def test_answers_landed_in_several_batches_become_the_same_rows(warehouse, tmp_path, monkeypatch):
+    monkeypatch.setattr("gusto_pipeline.warehouse.load._BATCH", 1)
+    pages = [[person(2 * page, jobs=[{"uuid": f"j-{page}"}]), person(2 * page + 1)] for page in range(3)]
+    landed = landing(tmp_path, SOURCES["employees"].table, pages, total=6)
+    done = load(warehouse, COMPANY, [landed], seen_at=NOW)
+    assert (done.rows["employees"], done.rows["jobs"]) == (6, 3)
+    with warehouse.read() as connection:
+        assert connection.execute("SELECT count(*), count(DISTINCT request_id) FROM raw.employees").fetchall() == [
+            (6, 3)
+        ]
+        found = connection.execute("SELECT employee_uuid, uuid FROM staging.jobs ORDER BY ALL").fetchall()
+    assert found == [("e-0", "j-0"), ("e-2", "j-1"), ("e-4", "j-2")]
+
+
+def test_rows_numbered_across_answers_are_numbered_on_whatever_their_size(warehouse, tmp_path, monkeypatch):
+    monkeypatch.setattr("gusto_pipeline.warehouse.load._BATCH", 1)
+    table = SOURCES["employment_history"].table
+    first, second = landing(tmp_path, table, [[{}, {}], [{}]]).pages
+    same = dataclasses.replace(second, links=first.links)
+    load(warehouse, COMPANY, [Landing(table, (first, same))], seen_at=NOW)
+    with warehouse.read() as connection:
+        found = connection.execute("SELECT position FROM staging.employment_history ORDER BY ALL").fetchall()
+    assert found == [(1,), (2,), (3,)]
