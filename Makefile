@@ -7,7 +7,8 @@ PYTHON := $(shell for p in python3.11 python3.12 python3.13 python3; do \
 BIN := .venv/bin
 INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode
 COMPILE = $(BIN)/uv pip compile --quiet --generate-hashes --universal --no-emit-index-url --python-version 3.11 \
-	-c requirements/constraints.txt --custom-compile-command "make lock"
+	-c requirements/constraints.txt --override requirements/overrides.txt \
+	--custom-compile-command "make lock"
 
 demo: .venv/.run
 	@$(BIN)/gusto-pipeline demo
@@ -43,6 +44,6 @@ clean:
 # dev contains run, and bench contains dev, at the same versions: installing one never undoes another.
 .venv/.%: requirements/%.txt pyproject.toml .venv/.uv
 	@echo "Setting up .venv ($*) …"
-	@$(INSTALL) --require-hashes -r $<
+	@$(INSTALL) --no-deps --require-hashes -r $<
 	@$(INSTALL) --no-deps -e .
 	@touch $@
