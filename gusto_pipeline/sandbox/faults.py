@@ -1,36 +1,37 @@
 """Faults put into the sandbox's answers on purpose, for any mounted app.
 
 Written `KIND[=VALUE][:once|:times=N|:every=N][:/PATH]`, as in `5xx:once:/employees`, `429:every=5`, `slow=0.5`,
-`missing-scope=employees:read`. Without a path a fault strikes API requests (`/v1/`), with one it strikes every
-request whose path contains it.
+`missing-scope=employees:read`, `short-page=0.79`. Without a path a fault strikes API requests (Gusto's `/v1/`; with the
+other apps, whatever is not signing in), with one it strikes every request whose path contains it.
 """
 
 import asyncio
-import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-KINDS = ("429", "5xx", "slow", "drop", "truncate", "expired", "missing-scope")
+KINDS = ("429", "5xx", "slow", "drop", "truncate", "expired", "missing-scope", "short-page", "drop-write")
 _OPTION = re.compile(r":(?=once$|once:|times=|every=|/)")
 
 
 @dataclass
 class Fault:
-    """`value`: status for 5xx, seconds for slow and 429's Retry-After, the scope for missing-scope."""
+    """`value`: status for 5xx, seconds for slow and 429's Retry-After, the scope for missing-scope, the fraction that
+    short-page leaves. `path`: what a request's path must contain, None for any that is an API request."""
 
     kind: str
     value: str = ""
-    path: str = "/v1/"
+    path: str | None = None
     times: int | None = None
     every: int = 1
     seen: int = 0
 
-    def strikes(self, path: str) -> bool:
+    def strikes(self, path: str, is_api: bool) -> bool:
         """Whether it strikes this request; counts it."""
-        if self.path not in path or self.times == 0:
+        if not (is_api if self.path is None else self.path in path) or self.times == 0:
             return False
         self.seen += 1
         if self.seen % self.every:
@@ -67,10 +68,11 @@ def parse_fault(text: str) -> Fault:
 
 
 class Faults:
-    """The faults in force. An app asks `strike` for the kinds it stages itself."""
+    """The faults in force. An app asks `strike` for the kinds it stages itself. is_api: tells API requests by path."""
 
-    def __init__(self, faults: Iterable[str] = ()) -> None:
+    def __init__(self, faults: Iterable[str] = (), is_api: Callable[[str], bool] = lambda path: "/v1/" in path) -> None:
         self.active = [parse_fault(text) for text in faults]
+        self.is_api = is_api
 
     def add(self, text: str) -> None:
         self.active.append(parse_fault(text))
@@ -81,7 +83,7 @@ class Faults:
     def strike(self, path: str, *kinds: str) -> Fault | None:
         """The first fault of these kinds that strikes a request to `path`."""
         for fault in list(self.active):
-            if fault.kind in kinds and fault.strikes(path):
+            if fault.kind in kinds and fault.strikes(path, self.is_api(path)):
                 return fault
         return None
 
@@ -90,18 +92,19 @@ class Faults:
 
 
 class FaultInjection:
-    """ASGI middleware staging the faults that need no knowledge of the app."""
+    """ASGI middleware staging the faults that need no knowledge of the app. refuse: how it words 429 and 5xx."""
 
-    def __init__(self, app: ASGIApp, faults: Faults) -> None:
+    def __init__(self, app: ASGIApp, faults: Faults, refuse: Callable[[Fault], Response]) -> None:
         self.app = app
         self.faults = faults
+        self.refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
         if slow := self.faults.strike(path, "slow"):
             await asyncio.sleep(float(slow.value or 1))
         if refused := self.faults.strike(path, "429", "5xx"):
-            await _refuse(refused, send)
+            await self.refuse(refused)(scope, receive, send)
         elif cut := self.faults.strike(path, "drop", "truncate"):
             await self._cut(cut, scope, receive, send)
         else:
@@ -126,18 +129,13 @@ class FaultInjection:
         await self.app(scope, receive, cut)
 
 
-async def _refuse(fault: Fault, send: Send) -> None:
-    headers = [(b"content-type", b"application/json")]
+def refuse_as_gusto(fault: Fault) -> Response:
+    """Gusto's own 429 and 500; statuses above come from what stands in front of the application, as HTML."""
     if fault.kind == "429":
-        status, message = 429, "Rate limit exceeded."
-        headers.append((b"retry-after", (fault.value or "1").encode()))
-        error = {"error_key": "request", "category": "rate_limit_exceeded", "message": message}
-    else:
-        status = int(fault.value or 500)
-        error = {"error_key": "base", "category": "internal_error", "message": "An unexpected error has occurred."}
-    body = json.dumps({"errors": [error]}).encode()
-    if status > 500:  # these come from what stands in front of the application, as HTML
-        headers[0] = (b"content-type", b"text/html")
-        body = f"<html><body><h1>{status}</h1></body></html>".encode()
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+        error = {"error_key": "request", "category": "rate_limit_exceeded", "message": "Rate limit exceeded."}
+        return JSONResponse({"errors": [error]}, 429, {"retry-after": fault.value or "1"})
+    status = int(fault.value or 500)
+    if status > 500:
+        return Response(f"<html><body><h1>{status}</h1></body></html>", status, {"content-type": "text/html"})
+    error = {"error_key": "base", "category": "internal_error", "message": "An unexpected error has occurred."}
+    return JSONResponse({"errors": [error]}, status)

@@ -23,7 +23,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gusto_pipeline.sandbox.faults import FaultInjection, Faults
+from gusto_pipeline.sandbox.faults import Fault, FaultInjection, Faults, refuse_as_gusto
 from gusto_pipeline.sandbox.google.accounts import PERSON, SERVICE_ACCOUNT, Accounts
 from gusto_pipeline.sandbox.google.faults import GoogleFault
 from gusto_pipeline.sandbox.google.site import Drive, GoogleSite
@@ -51,7 +51,8 @@ class Logged:
 
 @dataclass
 class Site:
-    """An ASGI app to run. `port` 0 takes a free one; `control` adds routes under `/_sandbox/`."""
+    """An ASGI app to run. `port` 0 takes a free one; `control` adds routes under `/_sandbox/`; `refuse` is how it
+    words the faults 429 and 5xx."""
 
     name: str
     app: ASGIApp
@@ -59,6 +60,7 @@ class Site:
     port: int = 0
     latency: float = 0.0
     control: Sequence[Route] = ()
+    refuse: Callable[[Fault], Response] = refuse_as_gusto
 
 
 @dataclass
@@ -245,7 +247,7 @@ def _listen(port: int) -> socket.socket:
 
 def _server(site: Site, log: list[Logged], clock: SandboxClock) -> uvicorn.Server:
     control = Starlette(routes=_control(site, log, clock))
-    watched = Watched(FaultInjection(site.app, site.faults), site, log)
+    watched = Watched(FaultInjection(site.app, site.faults, site.refuse), site, log)
     app = Starlette(routes=[Mount("/_sandbox", control), Mount("/", watched)])
     config = uvicorn.Config(
         app,

@@ -17,15 +17,15 @@ KINDS = ("drop-before", "drop-after", "partial", *REFUSALS)
 class GoogleFault(Fault):
     """A fault that lets the first `passing` requests through."""
 
-    path: str = "/v4/"
+    path: str | None = "/v4/"
     passing: int = 0
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"there is no fault {self.kind!r}; there are {', '.join(KINDS)}")
 
-    def strikes(self, path: str) -> bool:
-        if self.passing and self.path in path:
+    def strikes(self, path: str, is_api: bool) -> bool:
+        if self.passing and self.path is not None and self.path in path:
             self.passing -= 1
             return False
-        return super().strikes(path)
+        return super().strikes(path, is_api)

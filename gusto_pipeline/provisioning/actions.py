@@ -1,0 +1,188 @@
+"""What is done to apps, so that doing it twice does it once: look, act, look again.
+
+An action whose answer never came is settled by reading, never by repeating it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
+from gusto_pipeline.provisioning.errors import (
+    AlreadyExistsError,
+    AppError,
+    IncompleteReadError,
+    NotFoundError,
+    OutcomeUnknownError,
+    UnsupportedError,
+)
+from gusto_pipeline.provisioning.session import Session
+
+LOOKS = (0, 1, 2, 4, 8)  # seconds before each look: some apps show a change only after a moment
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All accounts of an app at one moment. `requests`: how many it took."""
+
+    tenant: Tenant
+    accounts: tuple[Account, ...]
+    read_at: datetime
+    requests: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`changed`: False when nothing was left to do. `account`: as read afterwards, None when it is gone."""
+
+    changed: bool
+    account: Account | None
+
+
+def read_accounts(session: Session, tenant_id: str | None = None) -> Snapshot:
+    """Every account of the connection's tenant, or nothing.
+
+    tenant_id: the tenant it was connected to. Raises IncompleteReadError, saying how far it got, when the list ends
+    early, names an account twice or comes from another tenant; any AppError when not even the tenant could be read.
+    """
+    app, before = session.app, session.requests
+    started = session.clock()
+    tenant = app.tenant(session)
+    if tenant_id is not None and tenant.id != tenant_id:
+        raise IncompleteReadError(
+            f"{app.name} answers for {tenant.name} ({tenant.id}), but was connected to {tenant_id}: nothing was read. "
+            f"Connect it again, run: gusto-pipeline connect {app.slug}"
+        )
+    accounts: dict[str, Account] = {}
+    try:
+        for account in app.accounts(session):
+            if account.id in accounts:
+                raise IncompleteReadError(f"account {account.id} is listed twice, so the pages overlap")
+            accounts[account.id] = account
+    except (AppError, KeyError, TypeError, ValueError) as error:
+        what = error if isinstance(error, AppError) else f"a record has not the shape expected ({error!r})"
+        raise IncompleteReadError(
+            f"the accounts of {app.name} could not be read whole: after {len(accounts)} accounts in "
+            f"{session.requests - before} requests, {what}",
+            status=getattr(error, "status", None),
+        ) from error
+    return Snapshot(tenant, tuple(accounts.values()), started, session.requests - before)
+
+
+def create(session: Session, new: NewAccount) -> Outcome:
+    """Makes or invites an account, unless one with this address is there already, in whatever state."""
+    app = session.app
+    there = app.find(session, new.email)
+    if there and there.status is not Status.DELETED:
+        return Outcome(False, there)
+    trouble = _attempt(lambda: app.create(session, new), AlreadyExistsError)
+    there = _look(session, lambda: app.find(session, new.email), lambda account: account is not None)
+    if there:
+        return Outcome(True, there)
+    raise trouble or OutcomeUnknownError(
+        f"{app.name} accepted an account for {new.email} and does not show it yet. Look there before trying again"
+    )
+
+
+def suspend(session: Session, account_id: str) -> Outcome:
+    """Stops an account from signing in; an app that cannot raises UnsupportedError."""
+    call = _able(session, session.app.suspend, "suspend accounts")
+    return _change(session, account_id, call, lambda a: a is None or a.status in (Status.SUSPENDED, Status.DELETED))
+
+
+def reactivate(session: Session, account_id: str) -> Outcome:
+    """Lets a suspended account sign in again. Raises NotFoundError when it is gone."""
+    call = _able(session, session.app.reactivate, "reactivate accounts")
+    if session.app.account(session, account_id) is None:
+        raise NotFoundError(f"{session.app.name} has no account {account_id} to reactivate")
+    return _change(session, account_id, call, lambda a: a is not None and a.status in (Status.ACTIVE, Status.INVITED))
+
+
+def remove(session: Session, account_id: str) -> Outcome:
+    """Takes an account out in the app's own way (`App.removal`); an open invitation is cancelled."""
+    app = session.app
+    gone = {Status.DELETED, Status.SUSPENDED} if app.removal == "deactivates" else {Status.DELETED}
+
+    def call(session: Session, account: Account) -> object:
+        cancel = app.cancel_invitation if account.status is Status.INVITED else None
+        return (cancel or app.remove)(session, account)
+
+    return _change(session, account_id, call, lambda a: a is None or a.status in gone)
+
+
+def invite_again(session: Session, account_id: str) -> Outcome:
+    """Sends an open or lapsed invitation again. Raises NotFoundError when it is gone."""
+    call = _able(session, session.app.invite_again, "send an invitation again")
+    account = session.app.account(session, account_id)
+    if account is None:
+        raise NotFoundError(f"{session.app.name} has no invitation {account_id} to send again")
+    if account.status is not Status.INVITED:
+        return Outcome(False, account)
+    call(session, account)
+    return Outcome(True, session.app.account(session, account_id))
+
+
+def restore(session: Session, account: Account) -> Outcome:
+    """Takes a deleted account out of the app's bin."""
+    call = _able(session, session.app.restore, "restore deleted accounts")
+    there = session.app.account(session, account.id)
+    if there and there.status is not Status.DELETED:
+        return Outcome(False, there)
+    trouble = _attempt(lambda: call(session, there or account))
+    there = _look(session, lambda: session.app.account(session, account.id), lambda a: a is not None)
+    if there and there.status is not Status.DELETED:
+        return Outcome(True, there)
+    raise trouble or OutcomeUnknownError(f"{session.app.name} does not show account {account.id} as restored yet")
+
+
+def _change(
+    session: Session,
+    account_id: str,
+    call: Callable[[Session, Account], object],
+    settled: Callable[[Account | None], bool],
+) -> Outcome:
+    app = session.app
+    account = app.account(session, account_id)
+    if settled(account):
+        return Outcome(False, account)
+    if account is None:
+        raise NotFoundError(f"{app.name} has no account {account_id}")
+    trouble = _attempt(lambda: call(session, account), NotFoundError)
+    after = _look(session, lambda: app.account(session, account_id), settled)
+    if settled(after):
+        return Outcome(True, after)
+    raise trouble or OutcomeUnknownError(
+        f"{app.name} accepted a change of account {account_id} and does not show it yet. Look there before trying again"
+    )
+
+
+def _attempt(call: Callable[[], object], settles: type[AppError] = OutcomeUnknownError) -> AppError | None:
+    """Runs the call; gives back the error that only reading can settle: an unknown outcome, or `settles`."""
+    try:
+        call()
+    except AppError as error:
+        if not isinstance(error, OutcomeUnknownError | settles):
+            raise
+        return error
+    return None
+
+
+def _look(
+    session: Session, read: Callable[[], Account | None], settled: Callable[[Account | None], bool]
+) -> Account | None:
+    for seconds in LOOKS:
+        if seconds:
+            session.sleep(seconds)
+        if settled(account := read()):
+            break
+    return account
+
+
+def _able(
+    session: Session, call: Callable[[Session, Account], object] | None, what: str
+) -> Callable[[Session, Account], object]:
+    if call is None:
+        raise UnsupportedError(f"{session.app.name} cannot {what}")
+    return call

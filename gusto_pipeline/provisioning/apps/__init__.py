@@ -1,0 +1,19 @@
+"""The connectors. A new app is a module here that declares `APP`, and its name in this list."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+
+from gusto_pipeline.provisioning.app import App
+
+SLUGS = ("asana",)
+
+
+@cache
+def app(slug: str) -> App:
+    """The app of this slug. Raises ValueError for one there is no connector for."""
+    if slug not in SLUGS:
+        raise ValueError(f"there is no app {slug!r}; there are {', '.join(SLUGS)}")
+    found: App = import_module(f"{__name__}.{slug.replace('15', 'fifteen')}").APP
+    return found

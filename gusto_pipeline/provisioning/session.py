@@ -1,0 +1,256 @@
+"""Requests to one app over one connection: signed in, retried where that is safe, refused in words.
+
+Knows HTTP and what all apps share. What an app's answers mean is its connector's business.
+"""
+
+from __future__ import annotations
+
+import functools
+import json as jsonlib
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from ssl import SSLContext
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import tenacity
+
+from gusto_pipeline.clock import Clock, utcnow
+from gusto_pipeline.provisioning.errors import (
+    AlreadyExistsError,
+    AppError,
+    InvalidError,
+    MalformedAnswerError,
+    MissingScopeError,
+    NotFoundError,
+    OutcomeUnknownError,
+    PlanTooLowError,
+    RateLimitedError,
+    ServerError,
+    SignInError,
+    UnreachableError,
+)
+from gusto_pipeline.provisioning.signin import AppAuth, Credentials
+
+if TYPE_CHECKING:
+    from gusto_pipeline.provisioning.app import App
+
+
+@functools.cache
+def _tls() -> SSLContext:
+    return httpx.create_ssl_context()  # 20 ms each; one serves all sessions
+
+
+class Session:
+    """One connection to `app`. Close it, or use it as a context manager.
+
+    base_url: another server that speaks the app's API, in place of all its hosts. retries, retry_seconds: how often a
+    request that may be repeated is, and how long all its waits may be. timeout: seconds to connect, and between two
+    pieces of an answer.
+
+    Repeated are: anything the app refused for its rate limit before doing it, anything that never left, and reads
+    that met a passing fault. A change whose answer never came raises OutcomeUnknownError instead.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        credentials: Credentials,
+        *,
+        base_url: str | None = None,
+        retries: int = 5,
+        retry_seconds: float = 300,
+        timeout: float = 30,
+        clock: Clock = utcnow,
+        sleep: Callable[[float], None] = time.sleep,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self.app = app
+        self.record = credentials.read()
+        self.clock = clock
+        self.requests = 0
+        self._elsewhere = httpx.URL(base_url.rstrip("/")) if base_url else None
+        self._retries = retries
+        self._retry_seconds = retry_seconds
+        self.sleep = sleep
+        self._http = httpx.Client(
+            auth=AppAuth(app.slug, app.sign_in, credentials, self.locate, clock),
+            verify=_tls(),
+            headers={"Accept": "application/json", "User-Agent": "gusto-pipeline", **app.headers},
+            timeout=timeout,
+            event_hooks={"request": [self._count]},
+            transport=transport,
+        )
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def locate(self, target: str) -> str:
+        """The URL of `target`: a path below the app's base URL, or an absolute URL on one of its hosts.
+
+        Raises MalformedAnswerError for a URL elsewhere, which a page's next link might hold: our token stays home.
+        """
+        if not target.startswith(("http://", "https://")):
+            target = f"{self.app.base_url.format_map(self.record).rstrip('/')}/{target.lstrip('/')}"
+        url = httpx.URL(target)
+        hosts = {httpx.URL(host.format_map(self.record)).host for host in (self.app.base_url, *self.app.hosts)}
+        if self._elsewhere:
+            if url.host not in hosts | {self._elsewhere.host}:
+                raise self._malformed(f"points to {url.host}")
+            place = {"scheme": self._elsewhere.scheme, "host": self._elsewhere.host, "port": self._elsewhere.port}
+            return str(url.copy_with(**place))
+        if url.host not in hosts or url.scheme != "https":
+            raise self._malformed(f"points to {url.scheme}://{url.host}")
+        return str(url)
+
+    def get(self, target: str, params: Mapping[str, Any] | None = None) -> Any:
+        """The JSON of a read; None for an empty body."""
+        return self.json(self.send("GET", target, params=params))
+
+    def json(self, response: httpx.Response) -> Any:
+        """The JSON of an answer; None for an empty body. Raises MalformedAnswerError."""
+        if not response.content.strip():
+            return None
+        try:
+            return jsonlib.loads(response.content)
+        except (ValueError, RecursionError):
+            raise self._malformed(f"to {response.request.method} {response.request.url.path} is not JSON") from None
+
+    def send(
+        self,
+        method: str,
+        target: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: Any = None,
+        data: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        reads: bool | None = None,
+    ) -> httpx.Response:
+        """One request, repeated as the class says; the answer is a success whose body has been read.
+
+        reads: nothing changes by it, so it may be repeated (by default what GET does); parameters that are None are
+        left out. Raises the AppError that fits.
+        """
+        safe = method == "GET" if reads is None else reads
+        params = {name: value for name, value in params.items() if value is not None} if params else None
+        request = {"params": params, "json": json, "data": data, "headers": headers}
+        attempts = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(lambda error: _worth_repeating(error, safe)),
+            stop=self._enough,
+            wait=_wait,
+            sleep=self.sleep,
+            reraise=True,
+        )
+        return attempts(self._once, method, self.locate(target), safe, request)
+
+    def _count(self, request: httpx.Request) -> None:
+        self.requests += 1
+
+    def _enough(self, state: tenacity.RetryCallState) -> bool:
+        return state.attempt_number > self._retries or state.idle_for + state.upcoming_sleep > self._retry_seconds
+
+    def _once(self, method: str, url: str, safe: bool, request: dict[str, Any]) -> httpx.Response:
+        try:
+            response = self._http.request(method, url, **request)
+        except httpx.RequestError as error:
+            raise self._unreachable(error, method, url, safe) from error
+        if refusal := self._refusal(response, safe):
+            raise refusal
+        if safe:
+            self.json(response)  # a body cut short must be noticed where the read can be repeated
+        return response
+
+    def _refusal(self, response: httpx.Response, safe: bool) -> AppError | None:
+        """The error in an answer, if there is one: the app's own reading of it first."""
+        name, status = self.app.name, response.status_code
+        where = f"{response.request.method} {response.request.url.path}"
+        wait = self.app.wait(response, self.clock()) if self.app.wait else None
+        if status == 429 or wait is not None:
+            asked = retry_after(response, self.clock()) if wait is None else wait
+            text = f"{name} refuses {where}: too many requests. It will be tried again later"
+            return RateLimitedError(text, status=status, retry_after=asked)
+        if self.app.refusal and (error := self.app.refusal(response)):
+            error.status = status
+            return error
+        if response.is_success:
+            return None
+        if status >= 500:
+            if not safe:
+                text = f"{name} failed on {where} with {status}: whether it was carried out is not known"
+                return OutcomeUnknownError(text, status=status)
+            text = f"{name} failed on {where} with {status}. Nothing to do here but to try later"
+            return ServerError(text, status=status, retry_after=retry_after(response, self.clock()))
+        kind, what = _STATUS.get(status, (AppError, "refuses"))
+        advice = f". Connect it again, run: gusto-pipeline connect {self.app.slug}" if kind is SignInError else ""
+        return kind(f"{name} {what} {where} ({status}){advice}", status=status)
+
+    def _unreachable(self, error: httpx.RequestError, method: str, url: str, safe: bool) -> AppError:
+        host, path = httpx.URL(url).host, httpx.URL(url).path
+        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
+            found = UnreachableError(f"cannot reach {self.app.name} at {host}: check the network and its base_url")
+            found.sent = False
+            return found
+        what = "did not answer in time" if isinstance(error, httpx.TimeoutException) else "broke off the answer"
+        if safe:
+            return UnreachableError(f"{self.app.name} {what} on {method} {path}")
+        return OutcomeUnknownError(
+            f"{self.app.name} {what} on {method} {path}: whether it was carried out is not known"
+        )
+
+    def _malformed(self, what: str) -> MalformedAnswerError:
+        return MalformedAnswerError(f"an answer of {self.app.name} {what}. Try again later, and check its base_url")
+
+
+# What a status means where the connector does not know better.
+_STATUS: dict[int, tuple[type[AppError], str]] = {
+    400: (InvalidError, "refuses the values of"),
+    401: (SignInError, "does not accept the credentials for"),
+    402: (PlanTooLowError, "does not include this in the price plan:"),
+    403: (MissingScopeError, "does not allow this connection"),
+    404: (NotFoundError, "has nothing, or shows nothing, at"),
+    409: (AlreadyExistsError, "says there is one already:"),
+    422: (InvalidError, "refuses the values of"),
+}
+
+
+def retry_after(response: httpx.Response, received_at: datetime) -> float | None:
+    """Seconds to wait by `Retry-After` (RFC 9110 section 10.2.3: seconds or a date), None when it is not said."""
+    value = response.headers.get("retry-after", "").strip()
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        until = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, (until.replace(tzinfo=until.tzinfo or UTC) - received_at).total_seconds())
+
+
+_backoff = tenacity.wait_exponential_jitter(multiplier=0.5, max=30, jitter=0.5)
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.retry_after if isinstance(error, AppError) else None
+    return max(asked or 0.0, _backoff(state))
+
+
+def _worth_repeating(error: BaseException, safe: bool) -> bool:
+    match error:
+        case RateLimitedError():
+            return True
+        case UnreachableError():
+            return safe or not error.sent
+        case ServerError() | MalformedAnswerError():
+            return safe
+    return False

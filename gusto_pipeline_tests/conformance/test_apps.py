@@ -1,0 +1,87 @@
+"""Every request a connector makes, and every answer of its simulator, fits the vendor's own description."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import httpx
+import pytest
+
+from gusto_pipeline.provisioning import actions
+from gusto_pipeline.provisioning.account import Status
+from gusto_pipeline.provisioning.apps import SLUGS, app
+from gusto_pipeline_tests.conformance.description import SPECS, Description
+from gusto_pipeline_tests.provisioning.connected import NEW, connected_to
+
+# Which document describes the paths below which base; and expressions for where the document itself is known to be
+# wrong or silent.
+DESCRIBED: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
+    # Its list of fields is not complete: its own examples ask for a user's address.
+    "asana": [("asana.json", "/api/1.0", (r"opt_fields: \d: 'user.email' is not one of",))],
+}
+# The vendor publishes none, or none that could be reached.
+UNDESCRIBED: dict[str, str] = {}
+
+
+@cache
+def descriptions(slug: str) -> list[Description]:
+    return [Description(*each) for each in DESCRIBED[slug]]
+
+
+class Recorder(httpx.BaseTransport):
+    """Keeps each exchange that goes over the wire."""
+
+    def __init__(self) -> None:
+        self._transport = httpx.HTTPTransport()
+        self.exchanges: list[tuple[httpx.Request, bytes, httpx.Response]] = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        body = request.read()
+        response = self._transport.handle_request(request)
+        response.request = request
+        response.read()
+        self.exchanges.append((request, body, response))
+        return httpx.Response(response.status_code, headers=response.headers, content=response.content, request=request)
+
+    def close(self) -> None:
+        self._transport.close()
+
+
+def test_every_app_has_a_description_or_a_reason_why_not():
+    assert set(DESCRIBED) | set(UNDESCRIBED) == set(SLUGS)
+    assert not set(DESCRIBED) & set(UNDESCRIBED)
+
+
+@pytest.mark.skipif(not SPECS.exists(), reason="needs the vendors' descriptions")
+@pytest.mark.parametrize("slug", DESCRIBED)
+def test_a_whole_life_of_an_account_fits_the_description(slug):
+    recorder, can = Recorder(), app(slug)
+    with connected_to(slug, transport=recorder) as (session, simulated):
+        actions.read_accounts(session)
+        account = actions.create(session, NEW).account
+        if account.status is Status.INVITED:
+            if can.invite_again:
+                actions.invite_again(session, account.id)
+            simulated.accept(account.id)
+            account = can.find(session, NEW.email)
+        for group in list(can.groups(session))[:1] if can.groups else []:
+            can.join(session, account, group)
+            can.leave(session, account, group)
+        for step in (can.suspend and actions.suspend, can.reactivate and actions.reactivate):
+            if step:
+                step(session, account.id)
+        other = next(a for a in actions.read_accounts(session).accounts if a.owner or a.admin)
+        if can.hand_over:
+            can.hand_over(session, account, other)
+        actions.remove(session, account.id)
+        if can.restore:
+            actions.restore(session, account)
+        can.account(session, account.id)
+    wrong, described = [], 0
+    for request, body, response in recorder.exchanges:
+        found = [each.problems(request, body, response) for each in descriptions(slug)]
+        fitting = [problems for problems in found if problems is not None]
+        described += bool(fitting)
+        wrong += min(fitting, key=len) if fitting else []
+    assert not wrong, "\n".join(dict.fromkeys(wrong))
+    assert described >= 3

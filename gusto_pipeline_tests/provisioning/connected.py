@@ -1,0 +1,59 @@
+"""A session with a simulated app, whose waiting moves the app's clock instead of ours; and everything an app can do."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import httpx
+
+from gusto_pipeline.provisioning.account import NewAccount
+from gusto_pipeline.provisioning.apps import app
+from gusto_pipeline.provisioning.session import Session
+from gusto_pipeline.sandbox.apps import SimulatedApp, running_apps
+
+NEW = NewAccount(
+    email="nora.newman@acme-tea-co.example",
+    given_name="Nora",
+    family_name="Newman",
+    personal_email="nora@example.com",
+    employee_number="E-9001",
+    title="Barista",
+    department="Retail",
+)
+
+
+class Kept:
+    """A connection's record in memory."""
+
+    def __init__(self, record: dict[str, Any]) -> None:
+        self.record = record
+        self._lock = threading.RLock()
+
+    def read(self) -> dict[str, Any]:
+        return dict(self.record)
+
+    def write(self, record: dict[str, Any]) -> None:
+        self.record = dict(record)
+
+    def lock(self) -> AbstractContextManager[object]:
+        return self._lock
+
+
+def session_with(simulated: SimulatedApp, **options: Any) -> Session:
+    """A session of a connection that somebody consented to."""
+    kept = Kept({field.name: field.default for field in app(simulated.simulator.slug).sign_in.fields if field.default})
+    kept.record |= simulated.connected_record()
+    defaults = {"base_url": simulated.base_url, "clock": simulated.directory.clock.now, "sleep": simulated.advance}
+    return Session(app(simulated.simulator.slug), kept, **(defaults | options))
+
+
+@contextmanager
+def connected_to(
+    slug: str, *, transport: httpx.BaseTransport | None = None, **options: Any
+) -> Iterator[tuple[Session, SimulatedApp]]:
+    """A running app (options as for `running_apps`) and a session with it."""
+    with running_apps(slug, **options) as apps, session_with(apps[slug], transport=transport) as session:
+        yield session, apps[slug]

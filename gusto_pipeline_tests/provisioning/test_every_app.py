@@ -1,0 +1,164 @@
+"""What holds for every app: its list is whole or refused, its actions do once what they are told twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from gusto_pipeline.provisioning import actions
+from gusto_pipeline.provisioning.account import Status
+from gusto_pipeline.provisioning.apps import SLUGS, app
+from gusto_pipeline.provisioning.errors import (
+    AppError,
+    IncompleteReadError,
+    RateLimitedError,
+    SignInError,
+    UnsupportedError,
+)
+from gusto_pipeline_tests.provisioning.connected import NEW, connected_to, session_with
+
+THERE = (Status.ACTIVE, Status.INVITED)
+pytestmark = pytest.mark.parametrize("slug", SLUGS)
+
+
+def test_2500_accounts_are_listed_over_real_pages_with_a_rate_limit_in_the_middle(slug):
+    with connected_to(slug, size=2500) as (session, simulated):
+        simulated.fault("429=2:times=2")
+        snapshot = actions.read_accounts(session)
+        assert len(snapshot.accounts) >= 2500
+        assert {account.id for account in snapshot.accounts} >= {
+            member.id for member in simulated.directory.members.values() if member.state == "active"
+        }
+        assert sum(row.status == 429 or row.status == 403 for row in simulated.requests) <= 2
+
+
+def test_an_account_lives_from_creation_to_removal(slug):
+    with connected_to(slug) as (session, simulated):
+        can = app(slug)
+        simulated.fault("429=2:once")
+        made = actions.create(session, NEW)
+        assert made.changed
+        assert made.account.status in THERE
+        assert NEW.email in made.account.emails
+
+        listed = {account.id: account for account in actions.read_accounts(session).accounts}
+        assert listed[made.account.id].status in THERE
+
+        if made.account.status is Status.INVITED:
+            simulated.accept(made.account.id)
+        account_id = can.find(session, NEW.email).id
+
+        if can.suspend:
+            simulated.fault("429=2:once")
+            assert actions.suspend(session, account_id).account.status is Status.SUSPENDED
+            assert not actions.suspend(session, account_id).changed
+        if can.reactivate:
+            simulated.fault("429=2:once")
+            assert actions.reactivate(session, account_id).account.status in THERE
+            assert not actions.reactivate(session, account_id).changed
+
+        simulated.fault("429=2:once")
+        removed = actions.remove(session, account_id)
+        assert removed.changed
+        assert not actions.remove(session, account_id).changed
+        gone = {Status.DELETED, Status.SUSPENDED} if can.removal == "deactivates" else {Status.DELETED}
+        listed = {account.id: account for account in actions.read_accounts(session).accounts}
+        assert account_id not in listed or listed[account_id].status in gone
+
+
+def test_someone_who_is_there_is_not_created_again(slug):
+    with connected_to(slug) as (session, simulated):
+        first = actions.create(session, NEW)
+        mails = list(simulated.directory.mails)
+        second = actions.create(session, NEW)
+        assert not second.changed
+        assert second.account.id == first.account.id
+        assert simulated.directory.mails == mails
+
+
+def test_a_connection_dropped_after_a_create_leads_to_exactly_one_account(slug):
+    with connected_to(slug) as (session, simulated):
+        before = len(simulated.directory.members)
+        simulated.fault("drop-write:once")
+        assert actions.create(session, NEW).account
+        assert len(simulated.directory.members) == before + 1
+        assert Counter(address for address, _ in simulated.directory.mails)[NEW.email] <= 1
+
+
+def test_a_connection_dropped_after_a_removal_is_settled_by_reading(slug):
+    with connected_to(slug) as (session, simulated):
+        account = next(
+            account
+            for account in actions.read_accounts(session).accounts
+            if account.status is Status.ACTIVE and not account.owner and not account.admin
+        )
+        simulated.fault("drop-write:once")
+        assert actions.remove(session, account.id).changed
+
+
+def test_a_server_error_on_a_list_is_read_through(slug):
+    with connected_to(slug) as (session, simulated):
+        whole = actions.read_accounts(session).accounts
+        simulated.fault("5xx=503:times=2")
+        assert actions.read_accounts(session).accounts == whole
+
+
+def test_a_list_that_breaks_off_is_refused_with_how_far_it_got(slug):
+    with connected_to(slug, size=2500) as (session, simulated):
+        listing = app(slug).accounts(session)
+        next(listing)
+        simulated.fault("5xx=500")
+        before = session.requests
+        try:
+            list(listing)
+        except AppError as error:
+            assert app(slug).name in str(error)
+        else:
+            assert session.requests == before, "a page was lost in silence"
+
+
+def test_the_accounts_of_another_tenant_are_not_taken(slug):
+    with connected_to(slug) as (session, _), pytest.raises(IncompleteReadError, match="was connected to"):
+        actions.read_accounts(session, "another-tenant")
+
+
+def test_an_expired_token_is_renewed_or_said_to_be_refused(slug):
+    with connected_to(slug) as (session, simulated):
+        whole = actions.read_accounts(session).accounts
+        simulated.fault("expired:once")
+        if app(slug).sign_in.token:
+            assert actions.read_accounts(session).accounts == whole
+        else:
+            with pytest.raises((SignInError, IncompleteReadError), match="connect"):
+                actions.read_accounts(session)
+
+
+def test_a_rate_limit_that_stays_is_said(slug):
+    with connected_to(slug) as (session, simulated):
+        simulated.fault("429=400")
+        with pytest.raises(RateLimitedError, match=app(slug).name):
+            app(slug).tenant(session)
+
+
+def test_what_an_app_cannot_do_is_refused_before_any_request(slug):
+    with connected_to(slug) as (session, simulated):
+        for call, action in ((app(slug).suspend, actions.suspend), (app(slug).reactivate, actions.reactivate)):
+            if call is None:
+                with pytest.raises(UnsupportedError):
+                    action(session, "1")
+        assert simulated.requests == [] or app(slug).suspend
+
+
+def test_neither_records_nor_errors_show_a_secret(slug):
+    with connected_to(slug) as (session, simulated):
+        actions.read_accounts(session)
+        simulated.directory.revoke()
+        simulated.fault("expired")
+        with session_with(simulated, retries=1) as late, pytest.raises(AppError) as refused:
+            app(slug).tenant(late)
+        said = str(refused.value)
+        for name, secret in session.record.items():
+            if "secret" in name or "token" in name or "key" in name or "hash" in name:
+                assert str(secret) not in said
+                assert all(str(secret) not in row.path + row.query for row in simulated.requests)
