@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,15 +18,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from gusto_pipeline.config import ConfigError, Settings, load_settings
+from gusto_pipeline.connections.google import GoogleApp, consent
+from gusto_pipeline.connections.sign_in import Obtain, SignInError, by_browser, by_paste
 from gusto_pipeline.connections.store import ConnectionStoreError
-from gusto_pipeline.gusto.auth import GustoAuth, OAuthApp, browser_login, login_without_browser
+from gusto_pipeline.google_connection import connect_google, disconnect_google, google_standing
+from gusto_pipeline.gusto.auth import GustoAuth, OAuthApp, login, login_without_browser
 from gusto_pipeline.gusto.catalog import CATEGORIES
 from gusto_pipeline.gusto.client import GustoClient
 from gusto_pipeline.gusto.errors import GustoError
-from gusto_pipeline.jobs import connect_google, job_companies
+from gusto_pipeline.jobs import job_companies
 from gusto_pipeline.lifecycle import AUTHORIZED, DISCONNECTED, known_company, next_daily_sync, standings
 from gusto_pipeline.lifecycle import disconnect as end_connection
 from gusto_pipeline.lifecycle import purge as purge_company
+from gusto_pipeline.spreadsheets.google_http import SCOPES
 from gusto_pipeline.spreadsheets.writers import SpreadsheetError
 from gusto_pipeline.sync import (
     Company,
@@ -49,6 +54,10 @@ console = Console()
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 NoBrowserOption = Annotated[bool, typer.Option("--no-browser", help="Only print the address to visit.")]
+PasteOption = Annotated[
+    bool, typer.Option("--paste", help="Sign in with a browser elsewhere and paste the address it ends at.")
+]
+CredentialsOption = Annotated[Path | None, typer.Option(help="The JSON key of a Google service account.")]
 CompanyOption = Annotated[
     str | None, typer.Option("--company", help="Name, short name or uuid; without it, every connected company.")
 ]
@@ -124,6 +133,7 @@ def main() -> None:
         ConfigError,
         ConnectionStoreError,
         GustoError,
+        SignInError,
         SpreadsheetError,
         UnknownCompanyError,
         WarehouseError,
@@ -162,18 +172,18 @@ def connect(
     what: Annotated[str, typer.Argument(metavar="[gusto|google]")] = "gusto",
     company: Annotated[str | None, typer.Option(help="Sign in without a browser as this sandbox company.")] = None,
     no_browser: NoBrowserOption = False,
-    credentials: Annotated[Path | None, typer.Option(help="Google's JSON: a service account's key or OAuth.")] = None,
+    paste: PasteOption = False,
+    credentials: CredentialsOption = None,
 ) -> None:
     """Connect a Gusto company (sign in with a browser as its admin, once per company), or Google Sheets."""
-    settings = load_settings()
+    settings, obtain = load_settings(), _obtain(no_browser, paste)
     if what == "google":
-        connect_google(settings, _google_credentials(credentials))
-        console.print("Google is connected. Share the spreadsheets of your jobs with that account.")
+        _connect_google(settings, credentials, obtain)
         return
     if what != "gusto":
         raise ConfigError(f"{what!r} cannot be connected. What can be: gusto, google.")
     oauth = _oauth(settings)
-    answer = _sign_in(oauth, company, no_browser)
+    answer = login_without_browser(oauth, company) if company else login(oauth, obtain)
     connected = connect_company(oauth, answer, open_store(settings), settings.connections)
     console.print(f"Connected {connected.name} as [bold]{connected.slug}[/bold]. Next: gusto-pipeline sync")
 
@@ -181,30 +191,42 @@ def connect(
 @app.command()
 def reconnect(
     company: Annotated[
-        list[str] | None, typer.Argument(help="Name, short name or uuid; not needed if there is only one.")
+        list[str] | None,
+        typer.Argument(help="Name, short name or uuid; not needed if there is only one. Or: google"),
     ] = None,
     sandbox_company: Annotated[
         str | None, typer.Option("--as", help="Sign in without a browser as this sandbox company.")
     ] = None,
     no_browser: NoBrowserOption = False,
+    paste: PasteOption = False,
+    credentials: CredentialsOption = None,
 ) -> None:
-    """Sign in again for a company whose authorization was revoked or has lapsed. Its schedules and files go on."""
-    settings = load_settings()
+    """Sign in again where an authorization was revoked or has lapsed. Schedules, jobs and files go on."""
+    settings, names, obtain = load_settings(), company or [], _obtain(no_browser, paste)
+    if names == ["google"]:
+        _connect_google(settings, credentials, obtain)
+        return
     oauth, store = _oauth(settings), open_store(settings)
-    names = company or []
     expected = known_company(store, " ".join(names[1:] if names[:1] == ["gusto"] else names))
-    answer = _sign_in(oauth, sandbox_company, no_browser)
+    answer = login_without_browser(oauth, sandbox_company) if sandbox_company else login(oauth, obtain)
     connect_company(oauth, answer, store, settings.connections, expected=expected)
     console.print(f"{expected.slug} is connected again. The next scheduled sync takes it along; nothing else to do.")
 
 
 @app.command()
 def disconnect(
-    company: Annotated[str, typer.Argument(help="Name, short name or uuid.")],
+    company: Annotated[str, typer.Argument(help="Name, short name or uuid. Or: google")],
     purge: Annotated[bool, typer.Option(help="Also delete what was synced: its rows and spreadsheets.")] = False,
 ) -> None:
-    """End a company's authorization at Gusto and forget its tokens. What was synced stays, unless purged."""
+    """End an authorization, a company's at Gusto or Google's, and forget it here. What was synced or written stays,
+    unless it is a company's and purged."""
     settings = load_settings()
+    if company == "google":
+        left = disconnect_google(settings, by="gusto-pipeline disconnect")
+        console.print("Disconnected Google: its credentials are deleted, no job writes there any more.")
+        if left:
+            _complain(f"Left to do: {left}.")
+        return
     store = open_store(settings)
     found = known_company(store, company)
     if found in connected_companies(store):
@@ -231,12 +253,15 @@ def status(
     as_json: JsonOption = False,
     check: Annotated[bool, typer.Option(help="Ask Gusto too: one request per company.")] = False,
 ) -> None:
-    """How each company's connection stands, and the last sync of each category. Exit code 1 unless all are well."""
+    """How each connection stands, and the last sync of each category. Exit code 1 unless all are well."""
     settings = load_settings()
-    found = standings(settings, open_store(settings), app=_oauth(settings) if check else None)
+    google = google_standing(settings, check=check)
+    store = open_store(settings)
+    found = standings(settings, store, app=_oauth(settings) if check and connected_companies(store) else None)
     next_sync = next_daily_sync(settings) if found and _daily_sync_is_on(settings) else None
-    companies = [
+    rows: list[dict[str, Any]] = [
         {
+            "side": "gusto",
             "company": one.company.slug,
             "name": one.company.name,
             "uuid": one.company.uuid,
@@ -249,11 +274,21 @@ def status(
         }
         for one in found
     ]
+    if google:
+        rows.append(
+            {
+                "side": "google",
+                "name": google.account,
+                "connection": google.state,
+                "since": google.since,
+                "why": google.why,
+            }
+        )
     if as_json:
-        _show(companies, [], as_json)
+        _show(rows, [], as_json)
     else:
-        _show_standings(companies, settings)
-    if any(one.state != AUTHORIZED for one in found):
+        _show_standings(rows, settings)
+    if any(row["connection"] != AUTHORIZED for row in rows):
         sys.exit(1)
 
 
@@ -424,12 +459,40 @@ def _demo_settings(gusto: Any, home: Path) -> Settings:
     return load_settings()
 
 
-def _sign_in(oauth: OAuthApp, sandbox_company: str | None, no_browser: bool) -> dict[str, Any]:
-    if sandbox_company:
-        return login_without_browser(oauth, sandbox_company)
-    return browser_login(
-        oauth, open_browser=not no_browser, timeout=600, announce=lambda url: console.print(f"Visit {url}")
+def _obtain(no_browser: bool, paste: bool) -> Obtain:
+    """How a person signs in: with the browser of this machine, or one elsewhere."""
+
+    def visit(url: str) -> None:
+        console.print(f"Visit {url}", markup=False, highlight=False, soft_wrap=True)
+
+    def ask(url: str) -> str:
+        visit(url)
+        return str(typer.prompt("Then paste the address your browser ended at (it cannot open it)"))
+
+    if paste:
+        return partial(by_paste, ask=ask)
+    return partial(by_browser, open_browser=not no_browser, timeout=600, announce=visit)
+
+
+def _connect_google(settings: Settings, credentials: Path | None, obtain: Obtain) -> None:
+    if credentials:
+        account = connect_google(settings, _google_credentials(credentials))
+        console.print(f"Google is connected. Share the spreadsheets of your jobs with {account} as Editor.")
+        return
+    if missing := [name for name in ("GOOGLE_CLIENT_ID", "GOOGLE_CLIENT_SECRET") if not os.environ.get(name)]:
+        raise ConfigError(
+            f"{' and '.join(missing)} not set. Make an OAuth client of type Desktop app in Google Cloud's console and "
+            "put its id and secret into the environment or a .env file. Or name a service account's key: "
+            "gusto-pipeline connect google --credentials FILE"
+        )
+    app = GoogleApp(
+        os.environ["GOOGLE_CLIENT_ID"],
+        os.environ["GOOGLE_CLIENT_SECRET"],
+        settings.google.redirect_uri,
+        settings.google.base_url,
     )
+    account = connect_google(settings, consent(app, SCOPES, obtain))
+    console.print(f"Google is connected: jobs write to the spreadsheets that {account} may edit.")
 
 
 def _oauth(settings: Settings) -> OAuthApp:
@@ -481,9 +544,7 @@ def _materialize(settings: Settings, jobs: list[str], companies: list[str], acce
     return not problems
 
 
-def _google_credentials(file: Path | None) -> dict[str, Any]:
-    if file is None:
-        raise ConfigError("Name the file Google gave you: gusto-pipeline connect google --credentials FILE")
+def _google_credentials(file: Path) -> dict[str, Any]:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except ValueError:
@@ -549,8 +610,8 @@ def _daily_sync_is_on(settings: Settings) -> bool:
     return schedule_is_on(settings, "daily_sync")
 
 
-def _show_standings(companies: list[dict[str, Any]], settings: Settings) -> None:
-    if not companies:
+def _show_standings(found: list[dict[str, Any]], settings: Settings) -> None:
+    if not found:
         console.print("No company is connected yet. Connect one: gusto-pipeline connect")
         return
 
@@ -559,16 +620,17 @@ def _show_standings(companies: list[dict[str, Any]], settings: Settings) -> None
 
     times = {"since": "", "last_good_sync": "none yet", "next_sync": "not scheduled"}
     rows = [
-        company | {key: shown(company[key], otherwise) for key, otherwise in times.items()} for company in companies
+        {"company": one["side"], **one, **{key: shown(one[key], times[key]) for key in times if key in one}}
+        for one in found
     ]
     _show(rows, ["company", "connection", *times], as_json=False)
-    for company in companies:
-        if company["why"]:
-            console.print(f"{company['company']}: {company['why']}", markup=False, highlight=False, soft_wrap=True)
+    for row in rows:
+        if row["why"]:
+            console.print(f"{row['company']}: {row['why']}", markup=False, highlight=False, soft_wrap=True)
     syncs = [
-        {"company": company["company"], "category": category, **last}
-        for company in companies
-        for category, last in company["categories"].items()
+        {"company": one["company"], "category": category, **last}
+        for one in found
+        for category, last in one.get("categories", {}).items()
     ]
     if syncs:
         console.print()

@@ -58,6 +58,10 @@ def _http(url: str) -> str:
     return url.rstrip("/")
 
 
+def _http_if_any(url: str) -> str:
+    return _http(url) if url else url
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -69,6 +73,17 @@ class Gusto(_Section):
     redirect_uri: str = "http://127.0.0.1:8765/callback"
     companies: tuple[str, ...] = Field(
         default=(), description="Companies by their name in Gusto; empty means every connected one"
+    )
+
+
+class Google(_Section):
+    """Where Google is, for `gusto-pipeline connect google` and jobs of format google_sheets."""
+
+    base_url: Annotated[str, AfterValidator(_http_if_any)] = Field(
+        default="", description="A stand-in for all of Google's addresses; empty: Google"
+    )
+    redirect_uri: str = Field(
+        default="http://127.0.0.1:8766/", description="Where Google sends the browser back; its port has to be free"
     )
 
 
@@ -226,6 +241,7 @@ class Settings(_Section):
 
     home: Path = Path(".gusto_pipeline")
     gusto: Gusto = Gusto()
+    google: Google = Google()
     sync: Sync = Sync()
     spreadsheets: Spreadsheets = Spreadsheets()
     jobs: tuple[FlattenJob, ...] = ()
@@ -296,8 +312,8 @@ class Settings(_Section):
 
 
 def load_settings(path: Path | None = None) -> Settings:
-    """Settings from `path`, `$GUSTO_PIPELINE_CONFIG` or ./pipeline.yaml, with `$GUSTO_PIPELINE_HOME` and
-    `$GUSTO_BASE_URL` laid over them. Relative paths count from the file's folder.
+    """Settings from `path`, `$GUSTO_PIPELINE_CONFIG` or ./pipeline.yaml, with `$GUSTO_PIPELINE_HOME`,
+    `$GUSTO_BASE_URL` and `$GOOGLE_BASE_URL` laid over them. Relative paths count from the file's folder.
 
     Raises ConfigError naming file, line and key.
     """
@@ -309,9 +325,10 @@ def load_settings(path: Path | None = None) -> Settings:
     plain: dict[str, Any] = dict(tree)
     if home := os.environ.get("GUSTO_PIPELINE_HOME"):
         plain["home"] = home
-    gusto, base_url = plain.get("gusto") or {}, os.environ.get("GUSTO_BASE_URL")
-    if base_url and isinstance(gusto, dict):
-        plain["gusto"] = {**gusto, "base_url": base_url}
+    for name in ("gusto", "google"):
+        section, base_url = plain.get(name) or {}, os.environ.get(f"{name.upper()}_BASE_URL")
+        if base_url and isinstance(section, dict):
+            plain[name] = {**section, "base_url": base_url}
     try:
         settings = Settings.model_validate(plain)
     except ValidationError as error:
@@ -338,8 +355,9 @@ def _problem(file: Path, tree: Any, problem: Any) -> str:
     """One line: file, line and key of a validation error, and for an unknown key the nearest one that exists."""
     message = problem["msg"].removeprefix("Value error, ")
     message = f"{message[0].lower()}{message[1:].rstrip('.')}."
-    if problem["loc"] == ("gusto", "base_url") and "GUSTO_BASE_URL" in os.environ:
-        return f"The environment variable GUSTO_BASE_URL {message}"
+    section, *keys = problem["loc"]
+    if keys == ["base_url"] and (variable := f"{section}_BASE_URL".upper()) in os.environ:
+        return f"The environment variable {variable} {message}"
     line = 1
     here: Any = tree
     *_, last = problem["loc"]

@@ -5,21 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import duckdb
-import gspread
 
 from gusto_pipeline.clock import Clock, utcnow
 from gusto_pipeline.config import FlattenJob, Settings
+from gusto_pipeline.google_connection import google
 from gusto_pipeline.gusto.catalog import CATEGORIES
 from gusto_pipeline.spreadsheets.destinations import is_remote, send
-from gusto_pipeline.spreadsheets.google_sheets import google_client, write_google_sheet
+from gusto_pipeline.spreadsheets.google_sheets import write_google_sheet
 from gusto_pipeline.spreadsheets.workbook import Choice, Layout, Subject, kind_of, write_tables
-from gusto_pipeline.spreadsheets.writers import Column, Sheet, SpreadsheetError, Written
+from gusto_pipeline.spreadsheets.writers import Column, Sheet, Written
 from gusto_pipeline.sync import Company, connected_companies, find_company, open_store, open_warehouse
 from gusto_pipeline.warehouse.flatten import Rows, literal, rows
 
@@ -115,27 +114,10 @@ def _to_google(job: FlattenJob, company: Company, settings: Settings, files: lis
             columns = tuple(Column(name, type=type, kind=kind_of(name, type)) for name, type, *_ in described)
             name = f"{company.slug} {table.table.name}" if several else table.table.name
             sheets.append(Sheet(name, query, columns))
-        client = google(settings)
-        written = write_google_sheet(connection, sheets, job.destination, client, run=run, timezone=job.timezone)
+        with google(settings) as client:
+            written = write_google_sheet(connection, sheets, job.destination, client, run=run, timezone=job.timezone)
     size = sum(file.bytes for file in files)
     return Delivered(written.url, not written.unchanged, written.sheets, size, written.warnings, None)
-
-
-def connect_google(settings: Settings, credentials: dict[str, Any], base_urls: dict[str, str] | None = None) -> None:
-    """Keep the JSON of a service account's key or an OAuth client, encrypted. Raises SpreadsheetError if incomplete.
-
-    `base_urls` says where Google's addresses are instead, for a stand-in.
-    """
-    google_client(credentials, base_urls=base_urls)
-    open_store(settings).write("google", {"credentials": credentials, "base_urls": base_urls})
-
-
-def google(settings: Settings) -> gspread.Client:
-    """A Google client with the credentials that `gusto-pipeline connect google` keeps. Raises SpreadsheetError."""
-    record = open_store(settings).read("google")
-    if record is None:
-        raise SpreadsheetError("Google is not connected; run: gusto-pipeline connect google --credentials FILE")
-    return google_client(record["credentials"], base_urls=record.get("base_urls"))
 
 
 def destination_options(job: FlattenJob, settings: Settings) -> dict[str, str]:

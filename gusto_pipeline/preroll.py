@@ -19,10 +19,11 @@ import gspread
 
 from gusto_pipeline.config import FlattenJob, Settings
 from gusto_pipeline.connections.store import ConnectionStoreError
+from gusto_pipeline.google_connection import google
 from gusto_pipeline.gusto.catalog import CATEGORIES, Source
 from gusto_pipeline.gusto.client import GustoClient
 from gusto_pipeline.gusto.errors import GustoError
-from gusto_pipeline.jobs import destination_options, google, job_companies, job_folder, job_layout, job_tables
+from gusto_pipeline.jobs import destination_options, job_companies, job_folder, job_layout, job_tables
 from gusto_pipeline.schema import walk
 from gusto_pipeline.spreadsheets.destinations import is_remote
 from gusto_pipeline.spreadsheets.workbook import Choice, Layout, sheets_of
@@ -153,8 +154,8 @@ def _remote(job: FlattenJob, settings: Settings) -> Iterator[str]:
 
 def _google(job: FlattenJob, settings: Settings) -> Iterator[str]:
     try:
-        client = google(settings)
-        (client.open_by_url if is_remote(job.destination) else client.open_by_key)(job.destination)
+        with google(settings) as client:
+            (client.open_by_url if is_remote(job.destination) else client.open_by_key)(job.destination)
     except (SpreadsheetError, gspread.exceptions.GSpreadException) as error:
         yield f"Google spreadsheet {job.destination}: {error}"
 

@@ -22,6 +22,9 @@ from gusto_pipeline.sync import Company, Synced, connect_company, open_store, op
 
 VARIABLES = (
     "DAGSTER_HOME",
+    "GOOGLE_BASE_URL",
+    "GOOGLE_CLIENT_ID",
+    "GOOGLE_CLIENT_SECRET",
     "GUSTO_BASE_URL",
     "GUSTO_CLIENT_ID",
     "GUSTO_CLIENT_SECRET",

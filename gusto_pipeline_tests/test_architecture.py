@@ -17,7 +17,8 @@ ORCHESTRATION = {"assets", "automation", "resources", "definitions"}
 
 FOUNDATION = {"clock", "schema"}
 DOMAINS = {"connections", "gusto", "warehouse", "spreadsheets"}
-USE_CASES = {"sync", "jobs", "preroll", "lifecycle"}  # what joins the domains; Dagster's assets and the CLI call these
+# What joins the domains; Dagster's assets and the CLI call these.
+USE_CASES = {"sync", "jobs", "preroll", "lifecycle", "google_connection"}
 
 # What each part of the package may import from the rest of it.
 MAY_IMPORT = {

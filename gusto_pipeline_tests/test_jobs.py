@@ -16,8 +16,9 @@ import pyarrow.parquet
 import pytest
 
 from gusto_pipeline.config import load_settings
+from gusto_pipeline.google_connection import connect_google
 from gusto_pipeline.gusto.client import GustoClient
-from gusto_pipeline.jobs import connect_google, flatten
+from gusto_pipeline.jobs import flatten
 from gusto_pipeline.preroll import preroll
 from gusto_pipeline.sandbox.server import running_google
 from gusto_pipeline.spreadsheets.google_sheets import google_client
@@ -311,12 +312,13 @@ def test_a_custom_field_with_a_value_that_does_not_fit_its_type_stays_text(synce
     assert "about 3" in {row[header.index("custom__odd_number")] for row in rows}
 
 
-def test_a_google_sheets_job_writes_a_tab_per_table_and_leaves_it_when_nothing_changed(synced, configured):
+def test_a_google_sheets_job_writes_a_tab_per_table_and_leaves_it_when_nothing_changed(synced, configured, monkeypatch):
     with running_google() as google:
         book = google.new_spreadsheet()
         configured(f"jobs: [{{name: tabs, category: contractors, format: google_sheets, destination: {book.id}}}]")
+        monkeypatch.setenv("GOOGLE_BASE_URL", google.base_url)
         settings = load_settings()
-        connect_google(settings, google.service_account_key, google.base_urls)
+        connect_google(settings, google.service_account_key)
         first = flatten(settings.job("tabs"), synced.company, settings)
         assert preroll(settings.job("tabs"), settings, synced.client).problems == ()
         second = flatten(settings.job("tabs"), synced.company, settings)
@@ -331,5 +333,5 @@ def test_a_google_sheets_job_writes_a_tab_per_table_and_leaves_it_when_nothing_c
 def test_a_google_sheets_job_without_a_connection_says_how_to_connect(synced, configured, tmp_path, monkeypatch):
     configured("jobs: [{name: tabs, category: contractors, format: google_sheets, destination: some-id}]")
     open_store(load_settings()).delete("google")
-    with pytest.raises(SpreadsheetError, match="gusto-pipeline connect google --credentials FILE"):
+    with pytest.raises(SpreadsheetError, match="gusto-pipeline connect google"):
         flatten(load_settings().job("tabs"), synced.company, load_settings())

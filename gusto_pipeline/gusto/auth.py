@@ -5,21 +5,15 @@ the new access token (Gusto's guide, refresh an access token). Hence the order k
 store the new pair, only then use it.
 """
 
-import hmac
-import queue
-import secrets
-import threading
-import webbrowser
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
 from gusto_pipeline.clock import Clock, utcnow
+from gusto_pipeline.connections.sign_in import Obtain, SignInError, Visit, unattended
 from gusto_pipeline.connections.store import ConnectionStore
 from gusto_pipeline.gusto.errors import (
     GustoError,
@@ -56,13 +50,13 @@ def authorize_url(app: OAuthApp, state: str) -> str:
     return str(httpx.URL(f"{app.base_url}/oauth/authorize", params=query))
 
 
-def exchange_code(app: OAuthApp, code: str, *, http: httpx.Client | None = None) -> dict[str, Any]:
+def exchange_code(app: OAuthApp, code: str) -> dict[str, Any]:
     """The token answer for an authorization code (single use, 10 minutes).
 
     Raises ReauthorizeError when the code is used up, ClientCredentialsError, UnreachableError, GustoError.
     """
     grant = {"grant_type": "authorization_code", "code": code, "redirect_uri": app.redirect_uri}
-    return _token_answer(app, _post(app, "/oauth/token", grant, http), "refresh_token")
+    return _token_answer(app, _post(app, "/oauth/token", grant), "refresh_token")
 
 
 def system_token(app: OAuthApp) -> dict[str, Any]:
@@ -192,79 +186,18 @@ class GustoAuth(httpx.Auth):
         )
 
 
-def browser_login(
-    app: OAuthApp,
-    *,
-    open_browser: bool,
-    timeout: float,
-    announce: Callable[[str], object] = lambda url: None,
-) -> dict[str, Any]:
-    """Lets a person sign in with their browser and returns the token answer.
+def login(app: OAuthApp, obtain: Obtain) -> dict[str, Any]:
+    """The token answer of a person's consent; `obtain` is one of the ways in `connections.sign_in`.
 
-    Listens on 127.0.0.1 at the redirect URI's port (0: any free one) for at most `timeout` seconds
-    (RFC 8252 section 7.3); `announce` gets the address to visit. An answer with a foreign `state` is refused
-    and does not end the wait. Raises ReauthorizeError when the person declines or does not come.
+    Raises ReauthorizeError when nobody consented, and what `exchange_code` raises.
     """
-    wanted = urlsplit(app.redirect_uri)
-    if wanted.scheme != "http" or wanted.hostname not in ("127.0.0.1", "localhost"):
-        raise GustoError(
-            f"signing in here needs a redirect URI like http://127.0.0.1:8765/callback, not {app.redirect_uri}"
-        )
-    state = secrets.token_urlsafe(24)
-    answers: queue.Queue[dict[str, str]] = queue.Queue()
-
-    class Callback(BaseHTTPRequestHandler):
-        timeout = 5  # browsers open connections they never use
-
-        def do_GET(self) -> None:
-            got = urlsplit(self.path)
-            query = {key: values[0] for key, values in parse_qs(got.query).items()}
-            if got.path != wanted.path:
-                self._say(404, "There is nothing here.")
-            elif not hmac.compare_digest(query.get("state", "").encode(), state.encode()):
-                self._say(400, "This answer does not belong to the sign-in that is waiting. Start again.")
-            else:
-                self._say(200, "Done. You can close this window and go back to the terminal.")
-                answers.put(query)
-
-        def _say(self, status: int, text: str) -> None:
-            body = text.encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "text/plain; charset=utf-8")
-            self.send_header("Content-Length", str(len(body)))
-            self.send_header("Connection", "close")
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Silent: the request line holds the code."""
-
     try:
-        server = ThreadingHTTPServer(("127.0.0.1", wanted.port or 0), Callback)
-    except OSError as error:
-        raise GustoError(
-            f"port {wanted.port} on 127.0.0.1 is taken ({error.strerror}): end what uses it, or register and "
-            "configure another redirect URI"
-        ) from error
-    with server:
-        redirect_uri = f"http://{wanted.hostname}:{server.server_port}{wanted.path}"
-        app = replace(app, redirect_uri=redirect_uri)
-        listener = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        listener.start()
-        try:
-            url = authorize_url(app, state)
-            announce(url)
-            if open_browser:
-                webbrowser.open(url)
-            answer = answers.get(timeout=timeout)
-        except queue.Empty:
-            raise ReauthorizeError(f"nobody signed in within {timeout:g} seconds: start again") from None
-        finally:
-            server.shutdown()
-            listener.join()
-    if "code" not in answer:
-        raise ReauthorizeError(f"Gusto was not authorized: {answer.get('error', 'no code came back')}")
-    return exchange_code(app, answer["code"])
+        code, redirect_uri = obtain(
+            app.redirect_uri, lambda address, state: authorize_url(replace(app, redirect_uri=address), state)
+        )
+    except SignInError as problem:
+        raise ReauthorizeError(f"Gusto was not authorized: {problem}") from problem
+    return exchange_code(replace(app, redirect_uri=redirect_uri), code)
 
 
 def login_without_browser(app: OAuthApp, company: str) -> dict[str, Any]:
@@ -272,23 +205,14 @@ def login_without_browser(app: OAuthApp, company: str) -> dict[str, Any]:
 
     `company`: name or uuid of the company to sign in as.
     """
-    state = secrets.token_urlsafe(24)
-    url = httpx.URL(authorize_url(app, state)).copy_merge_params({"company": company})
-    with httpx.Client() as http:
-        try:
-            response = http.get(url)
-        except httpx.RequestError as error:
-            raise unreachable(error, "GET", url.path, url.host) from error
-        if not response.has_redirect_location:
-            raise GustoError(
-                f"{app.base_url} wants a person to consent: sign in with a browser, run: gusto-pipeline connect gusto",
-                status=response.status_code,
-                path=url.path,
-            )
-        query = httpx.URL(response.headers["location"]).params
-        if "code" not in query or not hmac.compare_digest(query.get("state", "").encode(), state.encode()):
-            raise ReauthorizeError(f"Gusto was not authorized: {query.get('error', 'the answer fits no sign-in')}")
-        return exchange_code(app, query["code"], http=http)
+
+    def obtain(redirect_uri: str, visit: Visit) -> tuple[str, str]:
+        def as_company(address: str, state: str) -> str:
+            return str(httpx.URL(visit(address, state)).copy_merge_params({"company": company}))
+
+        return unattended(redirect_uri, as_company)
+
+    return login(app, obtain)
 
 
 def _refresh_request(app: OAuthApp, refresh_token: str, before: httpx.Request) -> httpx.Request:
@@ -307,14 +231,11 @@ def _refresh_request(app: OAuthApp, refresh_token: str, before: httpx.Request) -
     )
 
 
-def _post(app: OAuthApp, path: str, payload: dict[str, str], http: httpx.Client | None = None) -> httpx.Response:
-    if http is None:
-        with httpx.Client() as own:
-            return _post(app, path, payload, own)
+def _post(app: OAuthApp, path: str, payload: dict[str, str]) -> httpx.Response:
     credentials = {"client_id": app.client_id, "client_secret": app.client_secret}
     url = httpx.URL(f"{app.base_url}{path}")
     try:
-        response = http.post(url, json=credentials | payload)
+        response = httpx.post(url, json=credentials | payload)
     except httpx.RequestError as error:
         raise unreachable(error, "POST", path, url.host) from error
     if not response.is_success:

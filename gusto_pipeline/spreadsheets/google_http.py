@@ -39,6 +39,10 @@ class GoogleSheetsError(SpreadsheetError):
     """Google refused or could not be reached; says why and what to do next."""
 
 
+class GoogleAccessError(GoogleSheetsError):
+    """Google no longer signs us in: a person must connect it again."""
+
+
 def google_client(
     credentials: Mapping[str, Any],
     *,
@@ -173,9 +177,11 @@ class GoogleHTTPClient(gspread.HTTPClient):
         try:
             return attempts(self._attempt, method, url, params, data, json, files, headers)
         except APIError as error:
-            raise GoogleSheetsError(_refusal(error, self._who)) from None
+            kind = GoogleAccessError if error.response.status_code == 401 else GoogleSheetsError
+            raise kind(_refusal(error, self._who)) from None
         except google.auth.exceptions.RefreshError as error:
-            raise GoogleSheetsError(_not_signed_in(error, self._who)) from None
+            kind = GoogleSheetsError if error.retryable else GoogleAccessError
+            raise kind(_not_signed_in(error, self._who)) from None
         except (requests.RequestException, google.auth.exceptions.TransportError) as error:
             raise GoogleSheetsError(
                 f"Google could not be reached ({type(error).__name__}); check the network and run again"
@@ -243,7 +249,7 @@ def _refusal(error: APIError, who: str) -> str:
     if status == 408 or status >= 500:
         return f"Google could not answer for {minutes} minutes (status {status}); run again later"
     if status == 401:
-        return f"Google does not accept the token of {who}; connect Google again"
+        return f"Google does not accept the token of {who}; run: gusto-pipeline reconnect google"
     if status == 404:
         return (
             f"Google knows no such spreadsheet, or {who} may not know of it; check its address and share it with them"
@@ -266,7 +272,9 @@ def _forbidden(reasons: set[str], said: str, who: str) -> str:
             "shared drive, or as yourself and share it, or connect with OAuth instead"
         )
     if "ACCESS_TOKEN_SCOPE_INSUFFICIENT" in reasons or "insufficient authentication scopes" in said:
-        return f"{who} has not consented to editing spreadsheets; connect Google again and tick every box"
+        return (
+            f"{who} has not consented to editing spreadsheets; run gusto-pipeline reconnect google and tick every box"
+        )
     return f"no access to this spreadsheet for {who}; open it in Google Sheets and share it with them as Editor"
 
 
@@ -276,10 +284,10 @@ def _not_signed_in(error: google.auth.exceptions.RefreshError, who: str) -> str:
         return f"Google did not sign in {who} ({said.split(':')[0][:100]}); check the credentials and run again"
     if "service account" in who:
         return (
-            f"Google no longer accepts the key of {who} (invalid_grant); make a new key for it in the Google Cloud "
-            "console, and check that this computer's clock is right"
+            f"Google no longer accepts the key of {who} (invalid_grant); check that this computer's clock is right, or "
+            "make a new key in the Google Cloud console and run: gusto-pipeline connect google --credentials FILE"
         )
     return (
         f"Google no longer accepts the consent of {who} (invalid_grant): it was withdrawn or has expired, after seven "
-        "days while the OAuth client is in testing; connect Google again"
+        "days while the OAuth client is in testing; run: gusto-pipeline reconnect google"
     )

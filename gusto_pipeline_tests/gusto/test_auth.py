@@ -8,6 +8,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -16,14 +17,15 @@ import httpx
 import pytest
 
 from gusto_pipeline.clock import utcnow
+from gusto_pipeline.connections.sign_in import by_browser
 from gusto_pipeline.connections.store import ConnectionStore
 from gusto_pipeline.gusto.auth import (
     GustoAuth,
     OAuthApp,
     authorize_url,
-    browser_login,
     connection_record,
     exchange_code,
+    login,
     login_without_browser,
     revoke,
     system_token,
@@ -522,6 +524,10 @@ class Person(threading.Thread):
             else:
                 answer = browser.get(self.url, follow_redirects=True)
             self.statuses.append(answer.status_code)
+
+
+def browser_login(app: OAuthApp, **options: Any) -> dict[str, Any]:
+    return login(app, partial(by_browser, **options))
 
 
 def on_a_free_port(connected: Connected) -> OAuthApp:

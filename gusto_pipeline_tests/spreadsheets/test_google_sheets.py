@@ -552,7 +552,7 @@ def test_a_person_may_own_files(google, book, connection):
 @pytest.mark.parametrize(
     ("record", "said"),
     [
-        ("oauth_record", r"no longer accepts the consent of the Google account .*connect Google again"),
+        ("oauth_record", r"no longer accepts the consent of the Google account .*gusto-pipeline reconnect google"),
         ("service_account_key", r"no longer accepts the key of the service account pipeline@.*make a new key"),
     ],
 )

@@ -1,10 +1,12 @@
 """Who signs in to the sandbox's Google: one person by OAuth, one service account by its key.
 
-Follows RFC 6749 (refresh) and RFC 7523 (JWT bearer, RS256) as Google's OAuth guides describe them.
+Follows RFC 6749 (authorization code, refresh), RFC 7636 (PKCE), RFC 7009 (revocation) and RFC 7523 (JWT bearer, RS256)
+as Google's OAuth guides describe them.
 """
 
 import base64
 import functools
+import hashlib
 import json
 import secrets
 from dataclasses import dataclass, field
@@ -28,6 +30,7 @@ SPREADSHEETS = "https://www.googleapis.com/auth/spreadsheets"
 DRIVE = "https://www.googleapis.com/auth/drive"
 DRIVE_FILE = "https://www.googleapis.com/auth/drive.file"
 LIFETIME = timedelta(hours=1)
+CODE_LIFETIME = timedelta(minutes=10)
 
 
 class SignInError(Exception):
@@ -44,6 +47,18 @@ class Token:
     email: str
     scopes: frozenset[str]
     expires_at: datetime
+    refresh: str | None = None  # of the grant it came from
+
+
+@dataclass(frozen=True)
+class Code:
+    """What was consented to, and who may turn it into tokens: whoever knows what `challenge` is the hash of."""
+
+    scopes: frozenset[str]
+    redirect_uri: str
+    challenge: str
+    offline: bool
+    expires_at: datetime
 
 
 @functools.cache
@@ -57,7 +72,8 @@ class Accounts:
 
     clock: Clock
     tokens: dict[str, Token] = field(default_factory=dict)
-    refresh_token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    codes: dict[str, Code] = field(default_factory=dict)
+    grants: dict[str, frozenset[str]] = field(default_factory=dict)  # refresh token → scopes
     revoked: set[str] = field(default_factory=set)
 
     def service_account_key(self, base_url: str) -> dict[str, Any]:
@@ -78,26 +94,66 @@ class Accounts:
     def oauth_record(self, base_url: str) -> dict[str, Any]:
         """What is kept after a person's consent."""
         return {
-            "refresh_token": self.refresh_token,
+            "refresh_token": self._grant(frozenset((SPREADSHEETS, DRIVE_FILE))),
             "client_id": CLIENT_ID,
             "client_secret": CLIENT_SECRET,
             "token_uri": f"{base_url}/token",
         }
 
+    def new_code(self, query: dict[str, str], scopes: frozenset[str]) -> str:
+        """A code for what the person consented to, in answer to the query of /o/oauth2/v2/auth."""
+        code = f"4/{secrets.token_urlsafe(24)}"
+        self.codes[code] = Code(
+            scopes,
+            query["redirect_uri"],
+            query.get("code_challenge", ""),
+            query.get("access_type") == "offline",
+            self.clock() + CODE_LIFETIME,
+        )
+        return code
+
+    def revoke(self, token: str) -> None:
+        """POST /revoke: ends the grant a token belongs to. Raises SignInError."""
+        refresh = self.tokens[token].refresh if token in self.tokens else token
+        if refresh is None or self.grants.pop(refresh, None) is None:
+            raise SignInError(400, "invalid_token", "Token expired or revoked")
+        self.tokens = {access: one for access, one in self.tokens.items() if one.refresh != refresh}
+
     def token(self, form: dict[str, str], token_uri: str) -> dict[str, Any]:
         """POST /token. Raises SignInError."""
         match form.get("grant_type"):
+            case "authorization_code":
+                _check_client(form)
+                return self._redeem(form)
             case "refresh_token":
-                if (form.get("client_id"), form.get("client_secret")) != (CLIENT_ID, CLIENT_SECRET):
-                    raise SignInError(401, "invalid_client", "The OAuth client was not found.")
-                if form.get("refresh_token") != self.refresh_token or PERSON in self.revoked:
+                _check_client(form)
+                refresh = form.get("refresh_token", "")
+                if refresh not in self.grants or PERSON in self.revoked:
                     raise SignInError(400, "invalid_grant", "Token has been expired or revoked.")
-                return self._issue(PERSON, frozenset((SPREADSHEETS, DRIVE_FILE)))
+                return self._issue(PERSON, self.grants[refresh], refresh)
             case "urn:ietf:params:oauth:grant-type:jwt-bearer":
                 claims = self._claims(form.get("assertion", ""), {token_uri, GOOGLE_TOKEN_URI})
                 return self._issue(SERVICE_ACCOUNT, frozenset(str(claims["scope"]).split()))
             case _:
                 raise SignInError(400, "unsupported_grant_type", "Invalid grant_type")
+
+    def _redeem(self, form: dict[str, str]) -> dict[str, Any]:
+        code = self.codes.pop(form.get("code", ""), None)
+        if code is None or code.expires_at <= self.clock():
+            raise SignInError(400, "invalid_grant", "Malformed auth code.")
+        if form.get("redirect_uri") != code.redirect_uri:
+            raise SignInError(400, "redirect_uri_mismatch", "Bad Request")
+        if code.challenge and _challenge(form.get("code_verifier", "")) != code.challenge:
+            raise SignInError(400, "invalid_grant", "Invalid code verifier.")
+        if not code.offline:
+            return self._issue(PERSON, code.scopes)
+        refresh = self._grant(code.scopes)
+        return self._issue(PERSON, code.scopes, refresh) | {"refresh_token": refresh}
+
+    def _grant(self, scopes: frozenset[str]) -> str:
+        refresh = f"1//{secrets.token_urlsafe(24)}"
+        self.grants[refresh] = scopes
+        return refresh
 
     def _claims(self, assertion: str, audiences: set[str]) -> dict[str, Any]:
         try:
@@ -123,9 +179,9 @@ class Accounts:
             raise SignInError(400, "invalid_scope", "Empty or missing scope not allowed.")
         return dict(claims)
 
-    def _issue(self, email: str, scopes: frozenset[str]) -> dict[str, Any]:
+    def _issue(self, email: str, scopes: frozenset[str], refresh: str | None = None) -> dict[str, Any]:
         access = f"ya29.{secrets.token_urlsafe(24)}"
-        self.tokens[access] = Token(email, scopes, self.clock() + LIFETIME)
+        self.tokens[access] = Token(email, scopes, self.clock() + LIFETIME, refresh)
         return {
             "access_token": access,
             "expires_in": int(LIFETIME.total_seconds()),
@@ -137,6 +193,15 @@ class Accounts:
         """The token behind a request, if alive."""
         token = self.tokens.get(access)
         return token if token and token.expires_at > self.clock() and token.email not in self.revoked else None
+
+
+def _check_client(form: dict[str, str]) -> None:
+    if (form.get("client_id"), form.get("client_secret")) != (CLIENT_ID, CLIENT_SECRET):
+        raise SignInError(401, "invalid_client", "The OAuth client was not found.")
+
+
+def _challenge(verifier: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
 
 
 def _decoded(part: str) -> bytes:

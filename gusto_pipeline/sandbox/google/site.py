@@ -1,4 +1,4 @@
-"""The sandbox's Google as one ASGI app: /token, /drive/v3/files and /v4/spreadsheets, with quotas and faults.
+"""The sandbox's Google as one ASGI app: consent, /drive/v3 and /v4/spreadsheets, with quotas and faults.
 
 Beside the faults any site has, `GoogleSite` stages its own (`google.faults`), in the words Google's errors have.
 """
@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -27,9 +26,9 @@ from gusto_pipeline.sandbox.google.accounts import (
     SERVICE_ACCOUNT,
     SPREADSHEETS,
     Accounts,
-    SignInError,
     Token,
 )
+from gusto_pipeline.sandbox.google.consent import oauth_routes
 from gusto_pipeline.sandbox.google.faults import REFUSALS
 from gusto_pipeline.sandbox.google.workbook import InvalidRequestError, Json, Spreadsheet, mask, new_tab
 
@@ -113,20 +112,14 @@ class GoogleSite:
         ]
         files = "/drive/v3/files"
         drive = [
+            api(self._about, "/drive/v3/about", "GET"),
             api(self._list_files, files, "GET"),
             api(self._create_file, files, "POST"),
             api(self._get_file, files + "/{key}", "GET"),
             api(self._share_file, files + "/{key}/permissions", "POST"),
         ]
         rest = Mount("/", app=_not_found)
-        return Starlette(routes=[Route("/token", self._token, methods=["POST"]), *sheets, *drive, rest])
-
-    async def _token(self, request: Request) -> Response:
-        form = {name: given[0] for name, given in parse_qs((await request.body()).decode()).items()}
-        try:
-            return JSONResponse(self.accounts.token(form, str(request.url)))
-        except SignInError as refused:
-            return JSONResponse(refused.body, refused.status)
+        return Starlette(routes=[*oauth_routes(self.accounts), *sheets, *drive, rest])
 
     def _guarded(self, answer: Callable[[Request, Token], Awaitable[Any]]) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
@@ -266,6 +259,12 @@ class GoogleSite:
         return {"spreadsheetId": book.id, "clearedRange": values.a1(tab, rows, columns)}
 
     # Drive
+
+    async def _about(self, request: Request, token: Token) -> Json:
+        if not request.query_params.get("fields"):
+            message = "The 'fields' parameter is required for this method."
+            raise GoogleError(400, "", message, reason="required", drive=True)
+        return {"kind": "drive#about", "user": {"kind": "drive#user", "emailAddress": token.email}}
 
     async def _list_files(self, request: Request, token: Token) -> Json:
         _, named, rest = request.query_params.get("q", "").partition('name = "')
