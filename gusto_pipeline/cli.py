@@ -453,6 +453,7 @@ def _demo_settings(gusto: Any, home: Path) -> Settings:
         GUSTO_CLIENT_SECRET=gusto.client_secret,
         GUSTO_PIPELINE_HOME=str(home.absolute()),
         GUSTO_PIPELINE_CONFIG=str(home.absolute() / "pipeline.yaml"),
+        PYTHON_KEYRING_BACKEND="keyring.backends.fail.Keyring",  # a demo leaves nothing in the system's keyring
     )
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     (home / "pipeline.yaml").write_text(DEMO_PIPELINE, encoding="utf-8")

@@ -40,6 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore::DeprecationWarning:dagster")
     for name in VARIABLES:
         os.environ.pop(name, None)  # no test sees the settings of whoever runs it
+    os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.fail.Keyring"  # nor puts keys into their keyring
 
 
 class Pipeline:

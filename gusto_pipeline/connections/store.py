@@ -13,8 +13,11 @@ from urllib.parse import quote, unquote
 from cryptography.fernet import Fernet, InvalidToken
 from filelock import FileLock
 
+from gusto_pipeline.connections import keys
+
 _SUFFIX = ".connection"
 _KEY_FILE = "key"
+_IN_KEYRING = "keyring:"  # what a key file begins with that names a key in the system's keyring
 _KEY_HELP = (
     "a key is 32 bytes in URL-safe base64; make one with: "
     'python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
@@ -28,13 +31,15 @@ class ConnectionStoreError(Exception):
 class ConnectionStore:
     """Tokens at rest: one Fernet-encrypted file per connection, 0600, in a 0700 folder.
 
-    `key` is a Fernet key; without one, a key file (0600) is made in the folder at the first write. Names are
-    like `gusto/acme-tea-co`: not empty, at most one "/".
+    `key` is a Fernet key. Without one, the first write makes one and puts it into the system's keyring, or, where there
+    is none to use, into a file (0600) in the folder; a store goes on with the key it began with. Names are like
+    `gusto/acme-tea-co`: not empty, at most one "/".
     """
 
     def __init__(self, folder: Path, key: str | None = None) -> None:
         self._folder = Path(folder)
         self._given_key = _fernet(key, "the key given (GUSTO_PIPELINE_KEY)") if key else None
+        self._fetched: dict[str, str] = {}  # keys by their names in the keyring, which is slow to ask
         self._locks: dict[str, tuple[threading.RLock, FileLock]] = {}
         self._locks_guard = threading.Lock()
 
@@ -46,9 +51,9 @@ class ConnectionStore:
         path = self._path(name)
         try:
             sealed = path.read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
-        fernet = self._given_key or self._key_file(make=False)
+        fernet = self._given_key or self._own_key(make=False)
         if fernet is None:
             raise ConnectionStoreError(
                 f"connection {name} is stored in {path}, but its key {self._folder / _KEY_FILE} is missing: "
@@ -70,7 +75,7 @@ class ConnectionStore:
         """Stores a JSON object. After a crash the file holds the old value or the new one, whole."""
         path = self._path(name)
         self._make_folder()
-        fernet = self._given_key or self._key_file(make=True)
+        fernet = self._given_key or self._own_key(make=True)
         assert fernet is not None
         self._put(path, fernet.encrypt(json.dumps(value).encode()), replace=True)
 
@@ -107,16 +112,39 @@ class ConnectionStore:
         if self._folder.stat().st_mode & 0o077:
             self._folder.chmod(0o700)
 
-    def _key_file(self, make: bool) -> Fernet | None:
+    def _own_key(self, make: bool) -> Fernet | None:
         path = self._folder / _KEY_FILE
         if make and not path.exists():
-            self._put(path, Fernet.generate_key(), replace=False)
+            self._make_key(path)
         try:
-            return _fernet(path.read_text("ascii", "replace").strip(), f"the key in {path}")
+            held = path.read_text("ascii", "replace").strip()
         except FileNotFoundError:
             return None
+        if held.startswith(_IN_KEYRING):
+            return _fernet(self._from_keyring(held.removeprefix(_IN_KEYRING)), "the key in the system's keyring")
+        return _fernet(held, f"the key in {path}")
 
-    def _put(self, path: Path, content: bytes, replace: bool) -> None:
+    def _make_key(self, path: Path) -> None:
+        key = Fernet.generate_key().decode()
+        name = keys.keep(key)
+        if not self._put(path, (_IN_KEYRING + name if name else key).encode(), replace=False) and name:
+            keys.forget(name)
+
+    def _from_keyring(self, name: str) -> str:
+        if name not in self._fetched:
+            try:
+                self._fetched[name] = keys.fetch(name)
+            except keys.KeyringError as error:
+                raise ConnectionStoreError(
+                    f"the key of {self._folder} is in the system's keyring of whoever connected first, under "
+                    f"{keys.SERVICE} {name}, and cannot be had here ({error}). Run this as the same user with the "
+                    f"keyring unlocked, or set GUSTO_PIPELINE_KEY to what `keyring get {keys.SERVICE} {name}` prints "
+                    "there, or delete the folder and connect again"
+                ) from error
+        return self._fetched[name]
+
+    def _put(self, path: Path, content: bytes, replace: bool) -> bool:
+        """Writes a file whole; gives False if another was there already that is not to be replaced."""
         descriptor, temporary = tempfile.mkstemp(prefix=".", dir=self._folder)  # made 0600
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -130,7 +158,7 @@ class ConnectionStore:
                 try:
                     path.hardlink_to(temporary)
                 except FileExistsError:
-                    return
+                    return False
         finally:
             Path(temporary).unlink(missing_ok=True)
         folder = os.open(self._folder, os.O_RDONLY)
@@ -138,6 +166,7 @@ class ConnectionStore:
             os.fsync(folder)
         finally:
             os.close(folder)
+        return True
 
 
 def _fernet(key: str, whose: str) -> Fernet:

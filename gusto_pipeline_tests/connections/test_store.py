@@ -5,12 +5,16 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
+import keyring
 import pytest
 from cryptography.fernet import Fernet
 from hypothesis import given
 from hypothesis import strategies as st
+from keyring.backend import KeyringBackend
+from keyring.errors import KeyringLocked
 
 from gusto_pipeline.connections.store import ConnectionStore, ConnectionStoreError
 
@@ -102,6 +106,106 @@ def test_a_crash_while_writing_leaves_the_old_value_and_no_litter(store, tmp_pat
     assert sorted((tmp_path / "connections").iterdir()) == before
 
 
+class Memory(KeyringBackend):
+    """A keyring that forgets with its process; `locked` refuses."""
+
+    priority = 5  # type: ignore[assignment]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: dict[tuple[str, str], str] = {}
+        self.locked = False
+
+    def get_password(self, service: str, username: str) -> str | None:
+        if self.locked:
+            raise KeyringLocked("nobody unlocked it")
+        return self.held.get((service, username))
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        if self.locked:
+            raise KeyringLocked("nobody unlocked it")
+        self.held[service, username] = password
+
+    def delete_password(self, service: str, username: str) -> None:
+        del self.held[service, username]
+
+
+@pytest.fixture
+def memory() -> Iterator[Memory]:
+    """The system's keyring, empty and open."""
+    before = keyring.get_keyring()
+    keyring.set_keyring(memory := Memory())
+    yield memory
+    keyring.set_keyring(before)
+
+
+def test_with_a_keyring_the_key_is_there_and_not_on_disk(memory, store, tmp_path):
+    store.write(NAME, SECRET)
+    [((service, name), key)] = memory.held.items()
+    assert Fernet(key)
+    assert (tmp_path / "connections" / "key").read_text() == f"keyring:{name}"
+    assert service == "gusto_pipeline"
+    assert ConnectionStore(tmp_path / "connections").read(NAME) == SECRET
+
+
+def test_a_folder_that_moves_keeps_its_key(memory, store, tmp_path):
+    store.write(NAME, SECRET)
+    (tmp_path / "connections").rename(tmp_path / "moved")
+    assert ConnectionStore(tmp_path / "moved").read(NAME) == SECRET
+
+
+def test_two_folders_have_two_keys(memory, tmp_path):
+    for folder in ("a", "b"):
+        ConnectionStore(tmp_path / folder).write(NAME, SECRET)
+    assert len(set(memory.held.values())) == 2
+
+
+def test_a_store_that_began_with_a_key_file_goes_on_with_it(store, tmp_path, request):
+    store.write(NAME, SECRET)
+    memory = request.getfixturevalue("memory")
+    store.write("slack", SECRET)
+    assert not memory.held
+    assert ConnectionStore(tmp_path / "connections").read(NAME) == SECRET
+
+
+def test_a_given_key_is_used_before_the_keyrings(memory, tmp_path):
+    key = Fernet.generate_key().decode()
+    ConnectionStore(tmp_path, key).write(NAME, SECRET)
+    assert not memory.held
+
+
+def test_a_keyring_that_is_locked_from_the_start_is_not_used(memory, store, tmp_path):
+    memory.locked = True
+    store.write(NAME, SECRET)
+    assert ConnectionStore(tmp_path / "connections").read(NAME) == SECRET
+    assert Fernet((tmp_path / "connections" / "key").read_text())
+
+
+def test_a_keyring_that_is_locked_later_is_named_with_what_to_do(memory, store, tmp_path):
+    store.write(NAME, SECRET)
+    memory.locked = True
+    with pytest.raises(ConnectionStoreError, match=r"nobody unlocked it.*GUSTO_PIPELINE_KEY"):
+        ConnectionStore(tmp_path / "connections").read(NAME)
+    [key] = memory.held.values()
+    assert ConnectionStore(tmp_path / "connections", key).read(NAME) == SECRET
+
+
+def test_a_keyring_that_lost_the_key_is_told_and_the_store_left_as_it_is(memory, store, tmp_path):
+    store.write(NAME, SECRET)
+    before = {file: file.read_bytes() for file in (tmp_path / "connections").iterdir()}
+    memory.held.clear()
+    fresh = ConnectionStore(tmp_path / "connections")
+    for use in (lambda: fresh.read(NAME), lambda: fresh.write(NAME, SECRET)):
+        with pytest.raises(ConnectionStoreError, match="it is not there"):
+            use()
+    assert {file: file.read_bytes() for file in (tmp_path / "connections").iterdir()} == before
+
+
+def test_two_starting_at_once_with_a_keyring_leave_one_key_in_it(memory, tmp_path):
+    at_once(tmp_path)
+    assert len(memory.held) == 1
+
+
 def test_a_deleted_connection_is_gone_and_deleting_again_is_fine(store):
     store.write(NAME, SECRET)
     store.delete(NAME)
@@ -138,6 +242,14 @@ def test_any_name_stays_in_the_folder_and_comes_back_as_it_was(tmp_path_factory,
 
 
 def test_two_starting_at_once_end_up_with_one_key(tmp_path):
+    at_once(tmp_path)
+    assert [ConnectionStore(tmp_path).read(f"gusto/{number}") for number in range(8)] == [
+        {"number": number} for number in range(8)
+    ]
+
+
+def at_once(tmp_path: Path) -> None:
+    """Eight stores in one folder write at the same moment."""
     stores = [ConnectionStore(tmp_path) for _ in range(8)]
     start = threading.Barrier(8)
 
@@ -150,9 +262,6 @@ def test_two_starting_at_once_end_up_with_one_key(tmp_path):
         thread.start()
     for thread in threads:
         thread.join()
-    assert [ConnectionStore(tmp_path).read(f"gusto/{number}") for number in range(8)] == [
-        {"number": number} for number in range(8)
-    ]
 
 
 def test_the_lock_is_reentrant_within_a_thread_and_exclusive_between_threads(store):
