@@ -29,6 +29,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from gusto_pipeline.gusto.catalog import CATEGORIES
+from gusto_pipeline.provisioning.apps import SLUGS
 
 PRODUCTION = "https://api.gusto.com"
 DEMO = "https://api.gusto-demo.com"
@@ -228,6 +229,66 @@ class FlattenJob(_Section):
         return FREQUENCIES.get(self.frequency, self.frequency).format(hour=self.hour)
 
 
+class ManagedApp(_Section):
+    """What is wanted in one app, and how far it may be carried out without a person."""
+
+    base_url: Annotated[str, AfterValidator(_http_if_any)] = Field(
+        default="", description="A stand-in for the app's address; empty: the app itself"
+    )
+    mode: Literal["observe", "plan", "auto"] = Field(
+        default="observe",
+        description="observe: report only; plan: do what a person approved; auto: do what rules allow",
+    )
+    who: str = Field(
+        default="",
+        description="SQL condition over provisioning.people for who should have an account; empty: whoever has one",
+    )
+    lead_days: int = Field(default=3, ge=0, le=60, description="Days before the start date that accounts are made")
+    address: str = Field(
+        default="work",
+        description="Login of new accounts: work, personal, or a form such as {given}.{family}@acme.example",
+    )
+    role: str = Field(default="", description="Role of new accounts, as the app names it")
+    licence: str = Field(default="", description="Licence of new accounts, as the app names it")
+    groups: tuple[str, ...] = Field(default=(), description="Groups that new accounts join, by name or id")
+    delete_after_days: int | None = Field(
+        default=None, ge=0, description="Days between suspending and deleting a leaver's account; empty: never deleted"
+    )
+    hand_over_to: str = Field(default="", description="Whose account gets what a leaver's owns, by e-mail address")
+    seat_cost: float | None = Field(default=None, ge=0, description="What a seat costs a month, for the report")
+
+
+class Provisioning(_Section):
+    """Accounts in apps: what people should have, when access ends, what is never touched."""
+
+    apps: dict[str, ManagedApp] = Field(
+        default_factory=dict, description="By app; connected ones that lack here are observed"
+    )
+    removal_at: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = Field(
+        default="00:00", description="When access ends on the day after somebody's last day"
+    )
+    removal_timezone: Annotated[str, AfterValidator(_known_zone)] = "America/Los_Angeles"
+    domains: tuple[tuple[str, ...], ...] = Field(
+        default=(), description="E-mail domains that mean the same mailbox, such as [acme.com, acme.co.uk]"
+    )
+    protect: tuple[str, ...] = Field(
+        default=("noreply@*", "no-reply@*", "svc-*", "service-*", "break-glass*"),
+        description="Addresses of accounts that are never touched",
+    )
+
+    @field_validator("apps")
+    @classmethod
+    def _known_apps(cls, apps: dict[str, ManagedApp]) -> dict[str, ManagedApp]:
+        for slug in apps:
+            if slug not in SLUGS:
+                raise ValueError(f"there is no app {slug!r}; {nearest(slug, SLUGS)}")
+        return apps
+
+    def app(self, slug: str) -> ManagedApp:
+        """What is said about an app; the defaults where nothing is."""
+        return self.apps.get(slug, ManagedApp())
+
+
 class Notify(_Section):
     """What people are told. Whom: the apprise URLs in `$GUSTO_PIPELINE_NOTIFY`, which hold secrets."""
 
@@ -245,6 +306,7 @@ class Settings(_Section):
     sync: Sync = Sync()
     spreadsheets: Spreadsheets = Spreadsheets()
     jobs: tuple[FlattenJob, ...] = ()
+    provisioning: Provisioning = Provisioning()
     notify: Notify = Notify()
 
     @field_validator("jobs")
@@ -300,6 +362,16 @@ class Settings(_Section):
     @property
     def spreadsheets_folder(self) -> Path:
         return self.spreadsheets.folder or self.home / "spreadsheets"
+
+    @property
+    def plans(self) -> Path:
+        """Where plans are written, by company."""
+        return self.home / "plans"
+
+    @property
+    def reports(self) -> Path:
+        """Where reconciliation reports are written, by company."""
+        return self.home / "reports"
 
     @property
     def versions(self) -> Path:
