@@ -16,20 +16,21 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 ORCHESTRATION = {"assets", "automation", "resources", "definitions"}
 
 FOUNDATION = {"clock", "schema"}
-DOMAINS = {"connections", "gusto", "warehouse", "spreadsheets"}
+DOMAINS = {"connections", "gusto", "warehouse", "spreadsheets", "provisioning"}
 # What joins the domains; Dagster's assets and the CLI call these.
-USE_CASES = {"sync", "jobs", "preroll", "lifecycle", "google_connection"}
+USE_CASES = {"sync", "jobs", "preroll", "lifecycle", "google_connection", "accounts", "reconcile"}
 
 # What each part of the package may import from the rest of it.
 MAY_IMPORT = {
     "clock": set[str](),
     "schema": set[str](),
-    "config": {"gusto"},  # pipeline.yaml names the catalog's categories
+    "config": {"gusto", "provisioning"},  # pipeline.yaml names the catalog's categories and the apps
     "notify": FOUNDATION | {"config"},
     "connections": FOUNDATION,
     "gusto": FOUNDATION | {"connections"},
     "warehouse": FOUNDATION,
     "spreadsheets": FOUNDATION | {"warehouse"},
+    "provisioning": FOUNDATION | {"warehouse"},
     "sandbox": {"clock"},
 } | dict.fromkeys(USE_CASES, FOUNDATION | DOMAINS | USE_CASES | {"config"})
 
