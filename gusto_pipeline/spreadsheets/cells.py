@@ -14,7 +14,7 @@ KEPT_TEXT = 32_700  # of a longer text; leaves room for the mark
 
 # Cell styles by their position in the workbook's list of formats.
 STYLE = {"text": 2, "id": 3, "integer": 4, "money": 5, "date": 6, "timestamp": 7}
-STYLE |= {"header": 1, "link": 8, "title": 9, "count": 10, "linked id": 11}
+STYLE |= {"header": 1, "link": 8, "title": 9, "count": 10, "linked id": 11, "linked count": 12}
 
 # What XML cannot hold is shown by its picture (U+2400 to U+241F). A bare carriage return would be read as a line
 # feed, and text that looks like Excel's own escape (ST_Xstring, "_x000D_") would be decoded.
@@ -30,8 +30,8 @@ def cell(index: int, type_: str, kind: str) -> str:
     """SQL for the XML of the cell of value c0, c1, …, NULL for no cell. r is the row's number, as text."""
     value, group = f"c{index}", category(type_)
     start = f"""'<c r="{letters(index)}', r, '" s="'"""
-    text_style = STYLE[kind if kind in ("id", "linked id") else "text"]
-    number_style = STYLE["money"] if kind == "money" else STYLE.get(group, 0)
+    text_style = STYLE["link" if kind == "linked" else kind if kind in ("id", "linked id") else "text"]
+    number_style = STYLE[kind] if kind in ("money", "linked count") else STYLE.get(group, 0)
 
     def text(content: str) -> str:
         opening = f"""'{text_style}" t="inlineStr"><is><t xml:space="preserve">'"""

@@ -24,12 +24,12 @@ STYLES = f"""{XML}<styleSheet xmlns="{MAIN}"><numFmts count="2">\
 <fill><patternFill patternType="gray125"/></fill></fills>\
 <borders count="1"><border><left/><right/><top/><bottom/><diagonal/></border></borders>\
 <cellStyleXfs count="1"><xf numFmtId="0" fontId="0" fillId="0" borderId="0"/></cellStyleXfs>\
-<cellXfs count="12">{
+<cellXfs count="13">{
     "".join(
         f'<xf numFmtId="{number}" fontId="{font}" fillId="0" borderId="0" applyNumberFormat="1" applyFont="1"/>'
         for number, font in (
             *((0, 0), (49, 1), (49, 0), (49, 2), (1, 0), (4, 0), (164, 0), (165, 0)),
-            *((49, 3), (49, 4), (3, 0), (49, 5)),
+            *((49, 3), (49, 4), (3, 0), (49, 5), (1, 3)),
         )
     )
 }</cellXfs>\

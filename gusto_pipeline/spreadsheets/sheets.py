@@ -26,11 +26,13 @@ class Column:
 
 @dataclass(frozen=True)
 class Link:
-    """Each cell of the column at `column` leads to the row of `sheet` that has the same value in its column `key`."""
+    """Each cell of the column at `column` leads to the first row of `sheet` whose columns `key` hold what the columns
+    `by` of the cell's row hold."""
 
     column: int
+    by: tuple[int, ...]
     sheet: str
-    key: int
+    key: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Sheet:
     shows_key: bool = False  # whether the columns show that text's parts, so that it may be shown
     guarded: tuple[str, ...] = ()  # what a policy did to columns, for people
     greyed: tuple[int, bool] | None = None  # rows with this truth value in this column are shown in grey
-    link: Link | None = None
+    links: tuple[Link, ...] = ()  # the most important first, should Excel not allow them all
 
 
 @dataclass(frozen=True)

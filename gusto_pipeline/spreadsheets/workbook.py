@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -33,6 +33,7 @@ from gusto_pipeline.spreadsheets.writers import (
     write_parquet,
     write_xlsx,
 )
+from gusto_pipeline.warehouse.flat import count_column, parent_key
 from gusto_pipeline.warehouse.flatten import Rows, literal, quote
 from gusto_pipeline.warehouse.warehouse import Warehouse
 
@@ -214,7 +215,7 @@ def _form(sheets: Sequence[Sheet], about: About) -> str:
     """A fingerprint of what makes a workbook besides its data, for writing it anew when that changes."""
     made_of = [version("gusto-pipeline"), about.company, about.title, about.comment, about.timezone]
     looks = [
-        (sheet.name, [astuple(column) for column in sheet.columns], sheet.guarded, sheet.greyed, repr(sheet.link))
+        (sheet.name, [astuple(column) for column in sheet.columns], sheet.guarded, sheet.greyed, repr(sheet.links))
         for sheet in sheets
     ]
     return hashlib.sha256(json.dumps([made_of, looks]).encode()).hexdigest()
@@ -237,14 +238,34 @@ def sheets_of(
         if table not in known:
             raise SpreadsheetError(f"there is no table {table!r} in this job; {_nearest(table, known)}")
     made = [_sheet(connection, rows, company_uuid, layout) for rows in tables]
-    (main, places), main_table = made[0], tables[0].table
-    parent = f"{main_table.singular}_uuid"
-    return [main] + [
-        replace(sheet, link=Link(own[parent], main.name, places["uuid"]))
-        if main_table.key == ("uuid",) and "uuid" in places and parent in own
-        else sheet
-        for sheet, own in made[1:]
+    places = {sheet.name: own for sheet, own in made}
+    return [
+        replace(sheet, links=tuple(_links(rows, tables, places))) for rows, (sheet, _) in zip(tables, made, strict=True)
     ]
+
+
+def _links(rows: Rows, tables: Sequence[Rows], places: Mapping[str, Mapping[str, int]]) -> Iterator[Link]:
+    """From a row to its parent, to the first of its children in each sheet below, and to records it names by uuid."""
+    own = places[rows.table.name]
+    wanted: list[tuple[str, Mapping[str, str], str]] = []  # the cell, own columns and the columns they equal, the sheet
+    if rows.parent and (key := parent_key(rows)):
+        wanted.append((list(key)[-1], key, rows.parent.table.name))
+    for child in tables:
+        if child.parent and child.parent.table.name == rows.table.name:
+            key = {column: link for link, column in parent_key(child).items()}
+            wanted.append((count_column(child), key, child.table.name))
+    for other in tables:
+        if other.table.key == ("uuid",):
+            for name in (f"{other.table.singular}_uuid", f"{other.table.singular}__uuid"):
+                wanted.append((name, {name: "uuid"}, other.table.name))
+    linked = set[str]()
+    for cell, equal, sheet in wanted:
+        theirs = places.get(sheet, {})
+        shown = {cell, *equal} <= own.keys() and set(equal.values()) <= theirs.keys()
+        if equal and shown and cell not in linked:
+            linked.add(cell)
+            by, key_places = tuple(own[name] for name in equal), tuple(theirs[name] for name in equal.values())
+            yield Link(own[cell], by, sheet, key_places)
 
 
 def _sheet(
@@ -366,7 +387,9 @@ def _is_id(column: str) -> bool:
 
 
 def kind_of(name: str, type: str) -> str:
-    """How a column is shown, by its name and type: "id", "money" or plain."""
+    """How a column is shown, by its name and type: "id", "count", "money" or plain."""
     if _is_id(name):
         return "id"
+    if name.endswith("__rows"):
+        return "count"
     return "money" if type == "DECIMAL(18,4)" else ""

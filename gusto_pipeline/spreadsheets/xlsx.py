@@ -4,7 +4,7 @@ Each sheet is first measured (rows, widths, what Excel cannot hold), then writte
 Limits are Microsoft's "Excel specifications and limits".
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice, takewhile
@@ -91,12 +91,13 @@ def write_workbook(
         for plan, parts in books
         for i, part in enumerate(parts)
     ]
-    links = {plan.sheet.name: _links(connection, plan, books) for plan in plans if plan.sheet.link}
+    linked = _linked(connection, books)
     warnings = tuple(warning for plan, own in books for warning in _warnings(plan, own))
     warnings += tuple(
-        f'sheet "{plan.sheet.name}" has {plan.rows:,} rows and Excel allows {MAX_LINKS:,} links: it has none'
+        f'sheet "{plan.sheet.name}", column "{plan.sheet.columns[column].name}": Excel allows {MAX_LINKS:,} links on '
+        "a sheet, so its cells lead nowhere"
         for plan in plans
-        if plan.sheet.link and plan.rows > MAX_LINKS
+        for column in linked[plan.sheet.name].left_out
     )
     columns = {plan.sheet.name: letters(len(plan.types) - 1) for plan in plans}
     areas = dict.fromkeys(names[: len(fronts)], "") | {
@@ -110,36 +111,70 @@ def write_workbook(
             archive.add("xl/worksheets/sheet1.xml", [front[1](parts, warnings).encode()])
         number = len(fronts)
         for plan, own in books:
-            linked = links.get(plan.sheet.name, [])
-            rows = _rendered_rows(connection, plan, path, all(target for _, target in linked) and bool(linked))
+            links = linked[plan.sheet.name]
+            rows = _rendered_rows(connection, plan, path, links.whole)
             for part in own:
                 number += 1
                 some = rows if part == own[-1] else islice(rows, MAX_ROWS)
-                worksheet = _worksheet(plan, some, areas[part], linked, first=number == 1)
+                worksheet = _worksheet(plan, some, areas[part], links.cells, first=number == 1)
                 archive.add(f"xl/worksheets/sheet{number}.xml", worksheet)
     return {part.name: part.rows for part in parts}, warnings
 
 
+class Linked(NamedTuple):
+    """The cells of a sheet that lead somewhere and where to, the columns that do so in every cell that is not empty,
+    and those that were left out because Excel allows no more links."""
+
+    cells: list[tuple[str, str]]
+    whole: set[int]
+    left_out: list[int]
+
+
+def _linked(connection: duckdb.DuckDBPyConnection, books: Sequence[tuple[Plan, list[str]]]) -> dict[str, Linked]:
+    """What leads where, by sheet. The columns in question are read once a sheet: its query may be costly."""
+    asked: dict[str, set[int]] = {plan.sheet.name: set() for plan, _ in books}
+    for plan, _ in books:
+        for link in plan.sheet.links:
+            if link.sheet in asked:
+                asked[plan.sheet.name] |= {link.column, *link.by}
+                asked[link.sheet] |= set(link.key)
+    parts, tables = {plan.sheet.name: own for plan, own in books}, dict[str, str]()
+    for number, (plan, _) in enumerate(books):
+        if columns := ", ".join(f"CAST(c{column} AS VARCHAR) AS c{column}" for column in asked[plan.sheet.name]):
+            tables[plan.sheet.name] = f"linked_{number}"
+            rows = f"SELECT {columns}, row_number() OVER () AS n FROM ({plan.values})"
+            connection.execute(f"CREATE OR REPLACE TEMP TABLE linked_{number} AS {rows}")
+    found = {plan.sheet.name: _links(connection, plan, tables, parts) for plan, _ in books}
+    for table in tables.values():
+        connection.execute(f"DROP TABLE {table}")
+    return found
+
+
 def _links(
-    connection: duckdb.DuckDBPyConnection, plan: Plan, books: Sequence[tuple[Plan, list[str]]]
-) -> list[tuple[str, str]]:
-    """Every cell that leads to another sheet's row, and where that is, "" for a value no row there has."""
-    link = plan.sheet.link
-    target, parts = next((book for book in books if link and book[0].sheet.name == link.sheet), (None, []))
-    if not link or not target or plan.rows > min(MAX_LINKS, MAX_ROWS):
-        return []
-    numbered = "SELECT CAST(c{} AS VARCHAR) AS v, row_number() OVER () AS n FROM ({})"
-    found = connection.execute(
-        f"SELECT here.n, there.n FROM ({numbered.format(link.column, plan.values)}) here "
-        f"LEFT JOIN (SELECT v, min(n) AS n FROM ({numbered.format(link.key, target.values)}) GROUP BY v) there "
-        "USING (v) WHERE v IS NOT NULL ORDER BY here.n"
-    ).fetchall()
-    places = [(parts[(n - 1) // MAX_ROWS], (n - 1) % MAX_ROWS + 2) if n else None for _, n in found]
-    column = letters(link.column)
-    return [
-        (f"{column}{row + 1}", cell_reference(*place) if place else "")
-        for (row, _), place in zip(found, places, strict=True)
-    ]
+    connection: duckdb.DuckDBPyConnection, plan: Plan, tables: Mapping[str, str], parts: Mapping[str, list[str]]
+) -> Linked:
+    linked = Linked([], set(), [])
+    here = tables.get(plan.sheet.name)
+    for link in plan.sheet.links:
+        if link.sheet not in tables:
+            continue
+        room = MAX_LINKS - len(linked.cells) if plan.rows <= MAX_ROWS else 0
+        pairs = list(enumerate(zip(link.by, link.key, strict=True)))
+        keys = ", ".join(f"c{key} AS k{i}" for i, (_, key) in pairs)
+        equal = " AND ".join(f"here.c{by} = there.k{i}" for i, (by, _) in pairs)
+        found = connection.execute(
+            f"SELECT here.n, there.n FROM {here} here JOIN (SELECT {keys}, min(n) AS n FROM {tables[link.sheet]} "
+            f"GROUP BY ALL) there ON {equal} WHERE here.c{link.column} IS NOT NULL ORDER BY here.n LIMIT {room + 1}"
+        ).fetchall()
+        if len(found) > room:
+            linked.left_out.append(link.column)
+            continue
+        places = [(n, parts[link.sheet][(to - 1) // MAX_ROWS], (to - 1) % MAX_ROWS + 2) for n, to in found]
+        linked.cells.extend((f"{letters(link.column)}{n + 1}", cell_reference(sheet, row)) for n, sheet, row in places)
+        shown = connection.execute(f"SELECT count(c{link.column}) FROM {here}").fetchall()[0][0]
+        if found and len(found) == shown:
+            linked.whole.add(link.column)
+    return linked
 
 
 def _plan(connection: duckdb.DuckDBPyConnection, sheet: Sheet, path: Path, timezone: str) -> Plan:
@@ -220,14 +255,14 @@ def _warnings(plan: Plan, parts: list[str]) -> Iterator[str]:
         yield f'sheet "{parts[0]}", {what} (row {listed}{more})'
 
 
-def _rendered_rows(connection: duckdb.DuckDBPyConnection, plan: Plan, path: Path, all_linked: bool) -> Iterator[str]:
+def _rendered_rows(connection: duckdb.DuckDBPyConnection, plan: Plan, path: Path, linked: set[int]) -> Iterator[str]:
     kept = ", ".join(
         (fitting(f"c{i}") if category(type_) == "text" else f"c{i}") + f" AS c{i}" for i, type_ in enumerate(plan.types)
     )
     number = f"CAST((row_number() OVER () - 1) % {MAX_ROWS} + 2 AS VARCHAR) AS r"
-    kinds = [column.kind for column in plan.sheet.columns]
-    if all_linked and plan.sheet.link:
-        kinds[plan.sheet.link.column] = "linked id"
+    kinds = [
+        f"linked {column.kind}".rstrip() if i in linked else column.kind for i, column in enumerate(plan.sheet.columns)
+    ]
     cells = ", ".join(cell(i, type_, kind) for i, (type_, kind) in enumerate(zip(plan.types, kinds, strict=True)))
     row = f"""concat('<row r="', r, '">', {cells}, '</row>')"""
     seen = 0
@@ -256,7 +291,7 @@ def _after_rows(plan: Plan, area: str, links: Sequence[tuple[str, str]]) -> Iter
             f'<conditionalFormatting sqref="{area.replace("A1:", "A2:")}"><cfRule type="expression" dxfId="0" '
             f'priority="1"><formula>${letters(column)}2={str(truth).upper()}</formula></cfRule></conditionalFormatting>'
         )
-    if linked := "".join(f'<hyperlink ref="{cell}" location={quoteattr(to)}/>' for cell, to in links if to):
+    if linked := "".join(f'<hyperlink ref="{cell}" location={quoteattr(to)}/>' for cell, to in links):
         yield f"<hyperlinks>{linked}</hyperlinks>"
     yield '<pageMargins left="0.7" right="0.7" top="0.75" bottom="0.75" header="0.3" footer="0.3"/>'
     yield '<pageSetup orientation="landscape"/>'

@@ -1,8 +1,9 @@
 """The flat views: one row per record, as the spreadsheets show it.
 
-A table's view is all its columns, with lists joined by "; " and, where a row belongs to an employee, a contractor or a
-benefit, their name. Where a record's current job, pay, address or days have to be chosen, the view is written
-out in `sql/<table>.sql`, with the rule in its first comment.
+A table's view is all its columns, with lists joined by "; ", where a row belongs to an employee, a contractor or a
+benefit, their name, and for each table below it how many rows that has for the row (`jobs__rows`, empty for none).
+Where a record's current job, pay, address or days have to be chosen, the view is written out in `sql/<table>.sql`, with
+the rule in its first comment.
 """
 
 from __future__ import annotations
@@ -30,7 +31,35 @@ _NAMES = {
 
 def views(tables: Sequence[Rows]) -> dict[str, str]:
     """The SELECT of every flat view, by its table's name. `{columns}` in an SQL file is the table's own columns."""
-    return {rows.table.name: _view(rows) for rows in tables}
+    return {rows.table.name: _with_counts(_view(rows), rows, tables) for rows in tables}
+
+
+def parent_key(rows: Rows) -> dict[str, str]:
+    """Which of its parent's columns each link of a table holds; none where all rows belong to the one company."""
+    parent = rows.parent
+    if parent is None or not parent.table.columns:
+        return {}
+    by_uuid = parent.table.key == ("uuid",)
+    return {link: "uuid" if by_uuid else link for link in rows.links if by_uuid or link in parent.key}
+
+
+def count_column(rows: Rows) -> str:
+    """The column of the parent's view that says how many rows a table has for it."""
+    return f"{rows.table.name}__rows"
+
+
+def _with_counts(view: str, rows: Rows, tables: Sequence[Rows]) -> str:
+    counts, joins = "", ""
+    for number, child in enumerate(tables):
+        key = {"company_uuid": "company_uuid", **parent_key(child)}
+        if len(key) == 1 or child.parent is None or child.parent.table.name != rows.table.name:
+            continue
+        links, child_name = ", ".join(map(quote, key)), quote(child.table.name)
+        equal = " AND ".join(f"c{number}.{quote(link)} = t.{quote(column)}" for link, column in key.items())
+        counted = f"SELECT {links}, count(*) AS n FROM staging.{child_name} GROUP BY ALL"
+        counts += f", c{number}.n AS {quote(count_column(child))}"
+        joins += f" LEFT JOIN ({counted}) c{number} ON {equal}"
+    return f"SELECT t.*{counts} FROM ({view}) t{joins}" if counts else view
 
 
 def _view(rows: Rows) -> str:

@@ -30,7 +30,7 @@ Configure = Callable[[str], None]
 @pytest.fixture(scope="module")
 def synced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     with connected(tmp_path_factory.mktemp("workbook"), employees=12) as pipeline:
-        for category in ("employees", "contractors", "departments"):
+        for category in ("employees", "contractors", "departments", "time_off", "payrolls", "payroll_lines"):
             pipeline.sync(category)
         yield pipeline
 
@@ -89,6 +89,22 @@ def read_me(path: Path) -> str:
 def changed_lines(path: Path) -> list[dict[str, Any]]:
     header, *lines = rows(openpyxl.load_workbook(path), "Changes")
     return [dict(zip(header, line, strict=True)) for line in lines]
+
+
+ROW = "its row in the sheet"
+
+
+def linked(book: Workbook, sheet: str, column: str, other: str) -> Iterator[tuple[dict[str, Any], dict[str, Any], Any]]:
+    """Every row of `sheet` whose cell in `column` leads to `other`, the row there, and any target outside the file."""
+    page, there = book[sheet], book[other]
+    names, others = ([cell.value for cell in one[1]] for one in (page, there))
+    for row in page.iter_rows(min_row=2):
+        if link := row[names.index(column)].hyperlink:
+            name, cell = link.location.split("!")
+            assert name == f"'{other}'"
+            target = there[there[cell].row]
+            theirs = dict(zip(others, (one.value for one in target), strict=True)) | {ROW: target[0].row}
+            yield dict(zip(names, (one.value for one in row), strict=True)), theirs, link.target
 
 
 ANYONE = "(SELECT min(uuid) FROM staging.employees)"
@@ -306,21 +322,64 @@ class TestChanges:
 
 
 class TestLook:
-    def test_a_childs_parent_id_leads_to_the_parents_row(self, synced, configured):
-        configured("category: employees")
+    @pytest.mark.parametrize(
+        ("categories", "child", "cell", "parent", "equal"),
+        [
+            ("employees", "jobs", "employee_uuid", "employees", {"employee_uuid": "uuid"}),
+            ("employees", "compensations", "job_uuid", "jobs", {"job_uuid": "uuid"}),
+            ("employees", "compensations", "employee_uuid", "employees", {"employee_uuid": "uuid"}),
+            ("time_off", "time_off_days", "time_off_request_uuid", "time_off", {"time_off_request_uuid": "uuid"}),
+            (
+                "payroll_lines", "payroll_taxes_withheld", "employee_uuid", "payroll_employees",
+                {"payroll_uuid": "payroll_uuid", "employee_uuid": "employee_uuid"},
+            ),
+            ("payroll_lines, payrolls", "payroll_employees", "payroll_uuid", "payrolls", {"payroll_uuid": "uuid"}),
+            ("payroll_lines, employees", "payroll_employees", "employee_uuid", "employees", {"employee_uuid": "uuid"}),
+            ("time_off, employees", "time_off", "employee__uuid", "employees", {"employee__uuid": "uuid"}),
+        ],
+    )  # fmt: skip
+    def test_a_row_leads_to_the_record_it_belongs_to(self, synced, configured, categories, child, cell, parent, equal):
+        configured(f"categories: [{categories}]")
         book = openpyxl.load_workbook(write(synced).path)
-        people, jobs = book["employees"], book["jobs"]
-        own, theirs = (
-            [cell.value for cell in page[1]].index(name) for page, name in ((people, "uuid"), (jobs, "employee_uuid"))
-        )
-        led = 0
-        for row in jobs.iter_rows(min_row=2):
-            sheet, cell = row[theirs].hyperlink.location.split("!")
-            assert sheet == "'employees'"
-            assert people.cell(people[cell].row, own + 1).value == row[theirs].value
-            assert row[theirs].hyperlink.target is None
-            led += 1
-        assert led >= 12
+        led = list(linked(book, child, cell, parent))
+        assert len(led) >= 5
+        for own, theirs, target in led:
+            assert target is None
+            assert all(own[column] == theirs[other] for column, other in equal.items())
+
+    @pytest.mark.parametrize(
+        ("category", "parent", "child", "equal"),
+        [
+            ("employees", "employees", "jobs", {"uuid": "employee_uuid"}),
+            ("employees", "employees", "home_addresses", {"uuid": "employee_uuid"}),
+            ("employees", "jobs", "compensations", {"uuid": "job_uuid"}),
+            (
+                "payroll_lines", "payroll_employees", "payroll_taxes_withheld",
+                {"payroll_uuid": "payroll_uuid", "employee_uuid": "employee_uuid"},
+            ),
+        ],
+    )  # fmt: skip
+    def test_a_row_says_how_many_children_it_has_and_leads_to_the_first(
+        self, synced, configured, category, parent, child, equal
+    ):
+        configured(f"category: {category}")
+        book = openpyxl.load_workbook(write(synced).path)
+        header, *children = rows(book, child)
+        keys = [tuple(row[header.index(name)] for name in equal.values()) for row in children]
+        led = list(linked(book, parent, f"{child}__rows", child))
+        assert len(led) >= 5
+        for own, theirs, _ in led:
+            key = tuple(own[name] for name in equal)
+            assert own[f"{child}__rows"] == keys.count(key)
+            assert theirs[ROW] == keys.index(key) + 2
+        assert sum(own[f"{child}__rows"] for own, *_ in led) == len(children)
+
+    def test_a_row_without_children_says_nothing_and_leads_nowhere(self, synced, configured):
+        configured("category: employees")
+        page = openpyxl.load_workbook(write(synced).path)["employees"]
+        at = [cell.value for cell in page[1]].index("terminations__rows")
+        cells = [row[at] for row in page.iter_rows(min_row=2)]
+        assert {(cell.value is None, cell.hyperlink is None) for cell in cells} == {(True, True), (False, False)}
 
     def test_a_child_whose_parent_the_sheet_does_not_show_has_no_link(self, synced, configured):
         configured(f"category: employees, filter: 'uuid = {ANYONE}'")
@@ -333,7 +392,7 @@ class TestLook:
         monkeypatch.setattr(xlsx, "MAX_LINKS", 3)
         configured("category: employees")
         written = write(synced)
-        assert any('"jobs" has' in warning and "3 links" in warning for warning in written.warnings)
+        assert any('"jobs", column "employee_uuid": Excel allows 3 links' in warning for warning in written.warnings)
         with zipfile.ZipFile(written.path) as archive:
             number = list(written.sheets).index("jobs") + 2
             assert b"<hyperlink" not in archive.read(f"xl/worksheets/sheet{number}.xml")
