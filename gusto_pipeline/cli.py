@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from gusto_pipeline import cli_accounts
 from gusto_pipeline.config import ConfigError, Settings, load_settings
 from gusto_pipeline.connections.google import GoogleApp, consent
 from gusto_pipeline.connections.sign_in import Obtain, SignInError, by_browser, by_paste
@@ -30,6 +31,8 @@ from gusto_pipeline.jobs import job_companies
 from gusto_pipeline.lifecycle import AUTHORIZED, DISCONNECTED, known_company, next_daily_sync, standings
 from gusto_pipeline.lifecycle import disconnect as end_connection
 from gusto_pipeline.lifecycle import purge as purge_company
+from gusto_pipeline.provisioning.apps import SLUGS
+from gusto_pipeline.provisioning.errors import AppError
 from gusto_pipeline.spreadsheets.google_http import SCOPES
 from gusto_pipeline.spreadsheets.writers import SpreadsheetError
 from gusto_pipeline.sync import (
@@ -50,6 +53,7 @@ app = typer.Typer(
 )
 config_app = typer.Typer(no_args_is_help=True, help="Check pipeline.yaml.")
 app.add_typer(config_app, name="config")
+app.add_typer(cli_accounts.commands)
 console = Console()
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -130,6 +134,7 @@ def main() -> None:
     try:
         app()
     except (
+        AppError,
         ConfigError,
         ConnectionStoreError,
         GustoError,
@@ -169,19 +174,25 @@ def config_schema() -> None:
 
 @app.command()
 def connect(
-    what: Annotated[str, typer.Argument(metavar="[gusto|google]")] = "gusto",
-    company: Annotated[str | None, typer.Option(help="Sign in without a browser as this sandbox company.")] = None,
+    what: Annotated[str, typer.Argument(metavar="[gusto|google|APP]")] = "gusto",
+    company: Annotated[
+        str | None, typer.Option(help="An app's company; for gusto: sign in without a browser as this sandbox company.")
+    ] = None,
     no_browser: NoBrowserOption = False,
     paste: PasteOption = False,
     credentials: CredentialsOption = None,
 ) -> None:
-    """Connect a Gusto company (sign in with a browser as its admin, once per company), or Google Sheets."""
+    """Connect a Gusto company (sign in with a browser as its admin, once per company), Google Sheets, or an app."""
     settings, obtain = load_settings(), _obtain(no_browser, paste)
     if what == "google":
         _connect_google(settings, credentials, obtain)
         return
     if what != "gusto":
-        raise ConfigError(f"{what!r} cannot be connected. What can be: gusto, google.")
+        made = cli_accounts.connect(settings, what, company, obtain)
+        console.print(f"Connected {what} for {made.company.slug}: {made.tenant.name} ({made.tenant.id}).")
+        if made.tenant.granted:
+            console.print(f"Granted: {', '.join(made.tenant.granted)}.")
+        return
     oauth = _oauth(settings)
     answer = login_without_browser(oauth, company) if company else login(oauth, obtain)
     connected = connect_company(oauth, answer, open_store(settings), settings.connections)
@@ -215,7 +226,8 @@ def reconnect(
 
 @app.command()
 def disconnect(
-    company: Annotated[str, typer.Argument(help="Name, short name or uuid. Or: google")],
+    company: Annotated[str, typer.Argument(help="Name, short name or uuid. Or: google, or an app")],
+    of: Annotated[str | None, typer.Option("--company", help="The app's company, if there are several.")] = None,
     purge: Annotated[bool, typer.Option(help="Also delete what was synced: its rows and spreadsheets.")] = False,
 ) -> None:
     """End an authorization, a company's at Gusto or Google's, and forget it here. What was synced or written stays,
@@ -226,6 +238,11 @@ def disconnect(
         console.print("Disconnected Google: its credentials are deleted, no job writes there any more.")
         if left:
             _complain(f"Left to do: {left}.")
+        return
+    if company in SLUGS:
+        there = cli_accounts.disconnect(settings, company, of)
+        said = "its credentials are deleted, its accounts are as they were" if there else "it was not connected"
+        console.print(f"Disconnected {company}: {said}.")
         return
     store = open_store(settings)
     found = known_company(store, company)
