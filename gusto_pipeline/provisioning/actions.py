@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeGuard
 
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
 from gusto_pipeline.provisioning.errors import (
@@ -75,11 +76,11 @@ def create(session: Session, new: NewAccount) -> Outcome:
     """Makes or invites an account, unless one with this address is there already, in whatever state."""
     app = session.app
     there = app.find(session, new.email)
-    if there and there.status is not Status.DELETED:
+    if _lives(there):
         return Outcome(False, there)
     trouble = _attempt(lambda: app.create(session, new), AlreadyExistsError)
-    there = _look(session, lambda: app.find(session, new.email), lambda account: account is not None)
-    if there:
+    there = _look(session, lambda: app.find(session, new.email), _lives)
+    if _lives(there):
         return Outcome(True, there)
     raise trouble or OutcomeUnknownError(
         f"{app.name} accepted an account for {new.email} and does not show it yet. Look there before trying again"
@@ -128,11 +129,11 @@ def restore(session: Session, account: Account) -> Outcome:
     """Takes a deleted account out of the app's bin."""
     call = _able(session, session.app.restore, "restore deleted accounts")
     there = session.app.account(session, account.id)
-    if there and there.status is not Status.DELETED:
+    if _lives(there):
         return Outcome(False, there)
     trouble = _attempt(lambda: call(session, there or account))
-    there = _look(session, lambda: session.app.account(session, account.id), lambda a: a is not None)
-    if there and there.status is not Status.DELETED:
+    there = _look(session, lambda: session.app.account(session, account.id), _lives)
+    if _lives(there):
         return Outcome(True, there)
     raise trouble or OutcomeUnknownError(f"{session.app.name} does not show account {account.id} as restored yet")
 
@@ -156,6 +157,10 @@ def _change(
     raise trouble or OutcomeUnknownError(
         f"{app.name} accepted a change of account {account_id} and does not show it yet. Look there before trying again"
     )
+
+
+def _lives(account: Account | None) -> TypeGuard[Account]:
+    return account is not None and account.status is not Status.DELETED
 
 
 def _attempt(call: Callable[[], object], settles: type[AppError] = OutcomeUnknownError) -> AppError | None:

@@ -12,7 +12,7 @@ from typing import Literal
 
 import httpx
 
-from gusto_pipeline.provisioning.account import Account, NewAccount, Tenant
+from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
 from gusto_pipeline.provisioning.errors import AppError, IncompleteReadError
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import SignIn
@@ -91,9 +91,14 @@ def counted(name: str, accounts: Iterable[Account], total: Callable[[], int | No
 
 
 def found(accounts: Iterable[Account], email: str) -> Account | None:
-    """The first account with this address, whatever its case: for apps that cannot be asked for one."""
-    wanted = email.casefold()
-    return next((a for a in accounts if wanted in (address.casefold() for address in a.emails)), None)
+    """The account with this address, whatever its case, rather one that is not deleted: for apps that list only."""
+    wanted, deleted = email.casefold(), None
+    for account in accounts:
+        if wanted in (address.casefold() for address in account.emails):
+            if account.status is not Status.DELETED:
+                return account
+            deleted = account
+    return deleted
 
 
 def split_name(name: str | None) -> tuple[str | None, str | None]:
