@@ -31,6 +31,7 @@ from gusto_pipeline.jobs import job_companies
 from gusto_pipeline.lifecycle import AUTHORIZED, DISCONNECTED, known_company, next_daily_sync, standings
 from gusto_pipeline.lifecycle import disconnect as end_connection
 from gusto_pipeline.lifecycle import purge as purge_company
+from gusto_pipeline.notify import Message, NotifyError, send
 from gusto_pipeline.provisioning.apps import SLUGS
 from gusto_pipeline.provisioning.errors import AppError
 from gusto_pipeline.spreadsheets.google_http import SCOPES
@@ -114,10 +115,12 @@ spreadsheets:
   formats: [xlsx, csv]                 # xlsx, csv, parquet
   timezone: UTC                        # of the times shown
 
-notify:                                # whom: apprise URLs in GUSTO_PIPELINE_NOTIFY, such as mailtos://user:password@host
+notify:                                # try it with: gusto-pipeline notify
+  to: [GUSTO_PIPELINE_NOTIFY]          # environment variables with apprise URLs, such as mailtos://user:password@host
   on_failure: true
   on_recovery: true
   on_success: false
+  on_change: false                     # good runs that changed a spreadsheet: how many rows and cells, by sheet
 
 # jobs:                                # spreadsheets of your own; check one with: gusto-pipeline preroll headcount
 #   - name: headcount
@@ -125,6 +128,7 @@ notify:                                # whom: apprise URLs in GUSTO_PIPELINE_NO
 #     columns: [last_name, first_name, department, {column: job__title, header: Title}]
 #     filter: onboarded AND NOT terminated
 #     frequency: weekly
+#     notify: {to: [GUSTO_PIPELINE_NOTIFY, HR_NOTIFY], on_change: true}
 """
 
 
@@ -138,6 +142,7 @@ def main() -> None:
         ConfigError,
         ConnectionStoreError,
         GustoError,
+        NotifyError,
         SignInError,
         SpreadsheetError,
         UnknownCompanyError,
@@ -369,6 +374,22 @@ def preroll(name: Annotated[str, typer.Argument(help="A job of pipeline.yaml.")]
     console.print(f"{count}. About {cost}, going by the last sync.", highlight=False, soft_wrap=True)
     if found.problems:
         sys.exit(1)
+
+
+@app.command()
+def notify(
+    job: Annotated[str, typer.Argument(help="A job of pipeline.yaml; else whoever is told of all.")] = "",
+) -> None:
+    """Send a test message to whom pipeline.yaml says."""
+    settings = load_settings()
+    told = settings.notify_of(settings.job(job).name if job else "")
+    addresses = {variable: os.environ.get(variable, "") for variable in told.to}
+    if not any(addresses.values()):
+        raise ConfigError(
+            f"{' and '.join(addresses)} not set: put apprise URLs there, such as mailtos://user:password@host"
+        )
+    send(Message("Gusto: a test", f"Messages about {job or 'runs'} arrive here."), addresses)
+    console.print("Sent.")
 
 
 @app.command()

@@ -33,6 +33,7 @@ from gusto_pipeline.provisioning.apps import SLUGS
 
 PRODUCTION = "https://api.gusto.com"
 DEMO = "https://api.gusto-demo.com"
+EVERYBODY = "GUSTO_PIPELINE_NOTIFY"  # the variable that is told of all runs, and need not be set
 
 
 class ConfigError(Exception):
@@ -61,6 +62,13 @@ def _http(url: str) -> str:
 
 def _http_if_any(url: str) -> str:
     return _http(url) if url else url
+
+
+def _variable(name: str) -> str:
+    if not re.fullmatch(r"[A-Z_][A-Z0-9_]*", name):
+        # Without the value: whoever puts an address here has put a secret here.
+        raise ValueError("is not the name of an environment variable; addresses themselves never go into this file")
+    return name
 
 
 class _Section(BaseModel):
@@ -129,6 +137,18 @@ FREQUENCIES = {
 _PLACEHOLDERS = {"job": "a", "company": "a", "date": "2026-01-01"}
 
 
+class Notify(_Section):
+    """What people are told and whom: the apprise URLs in environment variables, because they hold secrets."""
+
+    to: tuple[Annotated[str, AfterValidator(_variable)], ...] = Field(
+        default=(EVERYBODY,), description="Names of environment variables that hold apprise URLs"
+    )
+    on_failure: bool = Field(default=True, description="A run failed: for which company, why, what to do next")
+    on_recovery: bool = Field(default=True, description="The first good run after one that failed")
+    on_success: bool = Field(default=False, description="Every other good run, with what changed in its spreadsheets")
+    on_change: bool = Field(default=False, description="Good runs that changed a spreadsheet")
+
+
 class FlattenJob(_Section):
     """These categories, flattened like this, into that place, this often."""
 
@@ -154,6 +174,7 @@ class FlattenJob(_Section):
     frequency: str = Field(default="daily", description="once, hourly, daily, weekly, monthly or a cron expression")
     hour: int = Field(default=6, ge=0, le=23, description="Hour of daily, weekly and monthly jobs")
     timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
+    notify: Notify = Field(default=Notify(), description="What is said here holds for this job, else the section's")
 
     @model_validator(mode="before")
     @classmethod
@@ -289,14 +310,6 @@ class Provisioning(_Section):
         return self.apps.get(slug, ManagedApp())
 
 
-class Notify(_Section):
-    """What people are told. Whom: the apprise URLs in `$GUSTO_PIPELINE_NOTIFY`, which hold secrets."""
-
-    on_failure: bool = Field(default=True, description="A run failed: for which company, why, what to do next")
-    on_recovery: bool = Field(default=True, description="The first good run after one that failed")
-    on_success: bool = Field(default=False, description="Every other good run")
-
-
 class Settings(_Section):
     """Everything pipeline.yaml may say."""
 
@@ -338,6 +351,11 @@ class Settings(_Section):
         raise ConfigError(
             f"There is no job {name!r} in pipeline.yaml; {nearest(name, [job.name for job in self.jobs])}"
         )
+
+    def notify_of(self, job: str) -> Notify:
+        """What is told of a flatten job, and whom; of anything else, what the section `notify` says."""
+        own = next((found.notify for found in self.jobs if found.name == job), Notify())
+        return self.notify.model_copy(update=own.model_dump(include=own.model_fields_set))
 
     @property
     def warehouse(self) -> Path:

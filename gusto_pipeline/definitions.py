@@ -7,28 +7,31 @@ from gusto_pipeline.assets.staging import gusto, staging_assets
 from gusto_pipeline.automation.jobs import category_jobs, flatten_job, sync_everything
 from gusto_pipeline.automation.schedules import daily_sync, flatten_schedule
 from gusto_pipeline.automation.sensors import company_partitions, failed_runs, good_runs
-from gusto_pipeline.config import load_settings
+from gusto_pipeline.config import Settings, load_settings
 from gusto_pipeline.resources.pipeline import GustoResource, PipelineResource
 
-settings = load_settings()
-pipeline = PipelineResource()
 
-job_assets = {job.name: job_asset(job) for job in settings.jobs}
-flatten_jobs = {job.name: flatten_job(job, job_assets[job.name]) for job in settings.jobs}
-flatten_schedules = [flatten_schedule(job, flatten_jobs[job.name]) for job in settings.jobs]
+def definitions(settings: Settings) -> dg.Definitions:
+    """All there is, with an asset, a job and a schedule for each flatten job of pipeline.yaml."""
+    pipeline = PipelineResource()
+    job_assets = {job.name: job_asset(job) for job in settings.jobs}
+    flatten_jobs = {job.name: flatten_job(job, job_assets[job.name]) for job in settings.jobs}
+    flatten_schedules = [flatten_schedule(job, flatten_jobs[job.name]) for job in settings.jobs]
+    return dg.Definitions(
+        assets=[gusto, *staging_assets.values(), *spreadsheet_assets.values(), *job_assets.values(), analytics],
+        jobs=[sync_everything, *category_jobs, *flatten_jobs.values()],
+        schedules=[daily_sync(settings), *filter(None, flatten_schedules)],
+        sensors=[company_partitions, failed_runs, good_runs],
+        resources={
+            "pipeline": pipeline,
+            "gusto": GustoResource(
+                pipeline=pipeline,
+                client_id=dg.EnvVar("GUSTO_CLIENT_ID"),
+                client_secret=dg.EnvVar("GUSTO_CLIENT_SECRET"),
+            ),
+        },
+        executor=dg.in_process_executor,
+    )
 
-defs = dg.Definitions(
-    assets=[gusto, *staging_assets.values(), *spreadsheet_assets.values(), *job_assets.values(), analytics],
-    jobs=[sync_everything, *category_jobs, *flatten_jobs.values()],
-    schedules=[daily_sync(settings), *filter(None, flatten_schedules)],
-    sensors=[company_partitions, failed_runs, good_runs],
-    resources={
-        "pipeline": pipeline,
-        "gusto": GustoResource(
-            pipeline=pipeline,
-            client_id=dg.EnvVar("GUSTO_CLIENT_ID"),
-            client_secret=dg.EnvVar("GUSTO_CLIENT_SECRET"),
-        ),
-    },
-    executor=dg.in_process_executor,
-)
+
+defs = definitions(load_settings())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,9 +17,12 @@ from gusto_pipeline.clock import Clock, utcnow
 from gusto_pipeline.config import FlattenJob, Settings
 from gusto_pipeline.google_connection import google
 from gusto_pipeline.gusto.catalog import CATEGORIES
+from gusto_pipeline.spreadsheets import changes
+from gusto_pipeline.spreadsheets.changes import Counts, Version
 from gusto_pipeline.spreadsheets.destinations import is_remote, send
+from gusto_pipeline.spreadsheets.files import not_written
 from gusto_pipeline.spreadsheets.google_sheets import write_google_sheet
-from gusto_pipeline.spreadsheets.workbook import Choice, Layout, Subject, kind_of, write_tables
+from gusto_pipeline.spreadsheets.workbook import Choice, Layout, Subject, kind_of, sheets_of, write_tables
 from gusto_pipeline.spreadsheets.writers import Column, Sheet, Written
 from gusto_pipeline.sync import Company, connected_companies, find_company, open_store, open_warehouse
 from gusto_pipeline.warehouse.flatten import Rows, literal, rows
@@ -33,6 +38,7 @@ class Delivered:
     bytes: int
     warnings: tuple[str, ...]
     since: datetime | None  # when the present content was written; Google does not say
+    changes: dict[str, Counts]  # of sheets with other rows than the job's last output had; empty the first time
 
 
 def job_tables(job: FlattenJob) -> list[Rows]:
@@ -69,9 +75,17 @@ def flatten(
 
     Raises SpreadsheetError, WarehouseError or ConnectionStoreError; what was there before then stays.
     """
+    folder = settings.versions / company.slug / job.name
+    before = changes.load(folder)
     files = _write(job, company, settings, clock)
+    if job.format != "xlsx" and not all(file.unchanged for file in files):
+        try:
+            _remember(job, company, settings, before, folder, clock)
+        except OSError as error:
+            raise not_written(folder, error) from error
+    differences = changes_of(before, changes.load(folder), files)
     if job.format == "google_sheets":
-        return _to_google(job, company, settings, files, run or uuid4().hex)
+        return _to_google(job, company, settings, files, run or uuid4().hex, differences)
     place, changed = str(files[0].path), not all(file.unchanged for file in files)
     if is_remote(job.destination):
         options = destination_options(job, settings)
@@ -80,7 +94,32 @@ def flatten(
     sheets = {name: rows for file in files for name, rows in file.sheets.items()}
     warnings = tuple(warning for file in files for warning in file.warnings)
     since = max(file.since for file in files)
-    return Delivered(place, changed, sheets, sum(file.bytes for file in files), warnings, since)
+    return Delivered(place, changed, sheets, sum(file.bytes for file in files), warnings, since, differences)
+
+
+def changes_of(before: Version | None, after: Version | None, files: Sequence[Written]) -> dict[str, Counts]:
+    """Rows and cells that `files` have otherwise than the last ones had, by sheet, from the versions remembered."""
+    if not (before and after and after.counts) or all(file.unchanged for file in files):
+        return {}
+    if (before.counts, before.previous, before.synced_at) == (after.counts, after.previous, after.synced_at):
+        return {}  # the same rows, written anew because they look different
+    return {sheet: counts for sheet, counts in after.counts.items() if counts != Counts()}
+
+
+def _remember(
+    job: FlattenJob, company: Company, settings: Settings, before: Version | None, folder: Path, clock: Clock
+) -> None:
+    """Do for files that remember nothing what a workbook does for itself: keep what they show, and how it changed."""
+    with open_warehouse(settings).read() as connection, changes.draft(folder) as fresh:
+        sheets = sheets_of(connection, job_tables(job), company.uuid, job_layout(job))
+        now = changes.take(connection, sheets, fresh, folder)
+        counts = None
+        if before:
+            with suppress(duckdb.Error):  # an earlier snapshot that is gone or damaged: as if there had been none
+                old = before.snapshots(folder)
+                counts = changes.compare(connection, old, now, sheets, fresh, job.timezone).counts
+        headers = {name: list(snapshot.headers) for name, snapshot in now.items()}
+        changes.keep(folder, Version("", fresh.name, headers, clock().isoformat(), None, counts, "", 0, {}, []))
 
 
 def _write(job: FlattenJob, company: Company, settings: Settings, clock: Clock) -> list[Written]:
@@ -103,7 +142,14 @@ def _write(job: FlattenJob, company: Company, settings: Settings, clock: Clock) 
     )
 
 
-def _to_google(job: FlattenJob, company: Company, settings: Settings, files: list[Written], run: str) -> Delivered:
+def _to_google(
+    job: FlattenJob,
+    company: Company,
+    settings: Settings,
+    files: list[Written],
+    run: str,
+    differences: dict[str, Counts],
+) -> Delivered:
     """Send the tables to Google from their Parquet files: the warehouse is not held while Google is spoken to."""
     several = len(job_companies(job, settings)) > 1
     with duckdb.connect() as connection:
@@ -117,7 +163,7 @@ def _to_google(job: FlattenJob, company: Company, settings: Settings, files: lis
         with google(settings) as client:
             written = write_google_sheet(connection, sheets, job.destination, client, run=run, timezone=job.timezone)
     size = sum(file.bytes for file in files)
-    return Delivered(written.url, not written.unchanged, written.sheets, size, written.warnings, None)
+    return Delivered(written.url, not written.unchanged, written.sheets, size, written.warnings, None, differences)
 
 
 def destination_options(job: FlattenJob, settings: Settings) -> dict[str, str]:

@@ -6,13 +6,16 @@ A message holds counts, ids, times and the pipeline's own error texts, which nev
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from gusto_pipeline.config import EVERYBODY
+
 LONGEST = 600  # characters of one cause: enough for every text of ours, and a phone still shows it
 MOST = 5  # causes in one message
+MOST_SHEETS = 30  # in a digest
 
 
 class NotifyError(Exception):
@@ -35,6 +38,16 @@ class Problem:
     text: str
 
 
+@dataclass(frozen=True)
+class Changed:
+    """How much of one sheet of a spreadsheet changed: rows and cells, never whose."""
+
+    sheet: str
+    added: int
+    removed: int
+    cells: int
+
+
 def failure(
     job: str,
     company: str,
@@ -42,18 +55,24 @@ def failure(
     *,
     failed_at: datetime,
     last_good: datetime | None,
+    again: str,
     run_id: str,
     zone: ZoneInfo,
 ) -> Message:
-    """A run failed for `company` (its short name, "" for a run about none): why, and what to do next."""
+    """A run failed for `company` (its short name, "" for a run about none): why, and what to do next.
+
+    `again` is how to run it at once.
+    """
     steps: dict[str, list[str]] = {}
     for problem in problems:
         steps.setdefault(problem.text, []).append(problem.step)
     causes = [f"- {_listed(names)}: {_cut(text)}" for text, names in steps.items()]
     if len(causes) > MOST:
         causes[MOST:] = [f"- and {len(causes) - MOST} more, shown with the run"]
-    again = f"gusto-pipeline sync --company {company}" if company else "start the job again in Dagster's UI"
-    if any("gusto-pipeline reconnect" in text for text in steps):
+    if any("gusto-pipeline reconnect google" in text for text in steps):
+        title = f"Google must be reconnected: {job} failed{_for(company)}"
+        todo = "Whose Google account it is signs in again: gusto-pipeline reconnect google"
+    elif any("gusto-pipeline reconnect" in text for text in steps):
         title = f"Gusto: {company} must be reconnected"
         todo = f"An admin of the company signs in to Gusto again: gusto-pipeline reconnect {company}"
     else:
@@ -86,31 +105,60 @@ def recovery(job: str, company: str, *, failed_at: datetime, good_at: datetime, 
 
 
 def success(
-    job: str, company: str, *, good_at: datetime, categories: int, rows: int, requests: int, run_id: str, zone: ZoneInfo
+    job: str,
+    company: str,
+    changed: Sequence[Changed],
+    *,
+    good_at: datetime,
+    categories: int,
+    rows: int,
+    requests: int,
+    run_id: str,
+    zone: ZoneInfo,
 ) -> Message:
-    """A run went well: how much it brought."""
+    """A run went well: how much it brought, and how much of which sheet `changed`."""
+    what = "changed spreadsheets" if changed else "went well"
     lines = [
-        f"{job} went well{_for(company)} at {_time(good_at, zone)}.",
+        f"{job} {what}{_for(company)} at {_time(good_at, zone)}.",
         f"{categories} categories, {rows} rows, {requests} requests to Gusto.",
         "",
+        *(_digest(one) for one in changed[:MOST_SHEETS]),
+        *([f"- and {len(changed) - MOST_SHEETS} more sheets"] if len(changed) > MOST_SHEETS else []),
+        *([""] if changed else []),
         f"Run: {run_id}",
     ]
-    return Message(f"Gusto: {job} went well{_for(company)}", "\n".join(lines))
+    return Message(f"Gusto: {job} {what}{_for(company)}", "\n".join(lines))
 
 
-def send(message: Message, urls: str, kind: str = "info") -> None:
-    """Send to every apprise URL in `urls` (apart by commas or spaces); `kind` is info, success or failure.
+def wrong_config(problem: str) -> Message:
+    """pipeline.yaml cannot be read, so nothing that needs it runs; `problem` names file, line and key."""
+    lines = [
+        _cut(problem),
+        "",
+        "What to do next:",
+        "Put the file right; gusto-pipeline config check says when it is. Until then no schedule starts a run.",
+    ]
+    return Message("Gusto: pipeline.yaml is wrong", "\n".join(lines))
 
-    Raises NotifyError after all were tried, when one is not understood or did not take the message.
+
+def send(message: Message, addresses: Mapping[str, str], kind: str = "info") -> None:
+    """Send to every apprise URL in `addresses`: by the variable that holds them, URLs apart by commas or spaces.
+
+    `kind` is info, success or failure. Raises NotifyError after all were tried, when one is not understood or did not
+    take the message.
     """
-    if not urls.strip():
-        return
+    unset = [name for name, urls in addresses.items() if not urls.strip()]
+    if unset == list(addresses) == [EVERYBODY]:
+        return  # nobody wants to know
     import apprise  # takes a moment, which who sends nothing need not wait for
 
     # Its own log quotes addresses, and with them their secrets.
     logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
+    troubles = [f"{variable} is not set" for variable in unset if variable != EVERYBODY]
     services = apprise.Apprise()
-    troubles = [] if services.add(urls) else ["an address in GUSTO_PIPELINE_NOTIFY is none that apprise knows"]
+    for variable, urls in addresses.items():
+        if variable not in unset and not services.add(urls):
+            troubles.append(f"an address in {variable} is none that apprise knows")
     for service in services:
         one = apprise.Apprise()
         one.add(service)
@@ -123,6 +171,11 @@ def send(message: Message, urls: str, kind: str = "info") -> None:
             troubles.append(f"{service.service_name} did not take the message")
     if troubles:
         raise NotifyError(f"Not everybody was told ({message.title}): {'; '.join(troubles)}.")
+
+
+def _digest(changed: Changed) -> str:
+    numbers = {"rows added": changed.added, "rows removed": changed.removed, "cells changed": changed.cells}
+    return f"- {changed.sheet}: {', '.join(f'{count:,} {what}' for what, count in numbers.items() if count)}"
 
 
 def _for(company: str) -> str:

@@ -6,6 +6,7 @@ questions to the warehouse.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import duckdb
 import fsspec
 import gspread
 
-from gusto_pipeline.config import FlattenJob, Settings
+from gusto_pipeline.config import EVERYBODY, FlattenJob, Settings
 from gusto_pipeline.connections.store import ConnectionStoreError
 from gusto_pipeline.google_connection import google
 from gusto_pipeline.gusto.catalog import CATEGORIES, Source
@@ -66,6 +67,9 @@ def preroll(job: FlattenJob, settings: Settings, connect: Callable[[Company], Gu
         problems += _google(job, settings)
     elif is_remote(job.destination):
         problems += _remote(job, settings)
+    for variable in settings.notify_of(job.name).to:
+        if variable != EVERYBODY and not os.environ.get(variable):
+            warnings.append(f"notify: {variable} is not set here, so nobody behind it is told of the runs")
     requests = rows = cells = 0
     try:
         with open_warehouse(settings).read() as connection:

@@ -244,3 +244,25 @@ def test_the_schema_prints_as_json_and_accepts_the_starter(command, folder):
     jsonschema.validate(YAML(typ="safe").load((folder / "pipeline.yaml").read_text()), schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({"sync": {"our": 7}}, schema)
+
+
+def test_a_jobs_notify_is_laid_over_that_of_all(tmp_path):
+    (tmp_path / "pipeline.yaml").write_text(
+        "notify: {to: [IT], on_recovery: false}\n"
+        "jobs:\n"
+        "- {name: a, category: employees, notify: {to: [HR], on_change: true}}\n"
+        "- {name: b, category: contractors}\n"
+    )
+    settings = load_settings(tmp_path / "pipeline.yaml")
+    told = settings.notify_of("a")
+    assert (told.to, told.on_failure, told.on_recovery, told.on_change) == (("HR",), True, False, True)
+    assert settings.notify_of("b") == settings.notify_of("sync_everything") == settings.notify
+
+
+def test_an_address_in_place_of_a_variables_name_is_refused_and_not_shown(tmp_path):
+    (tmp_path / "pipeline.yaml").write_text("notify:\n  to: ['mailtos://me:pass-canary@example.com']\n")
+    with pytest.raises(
+        ConfigError, match=r"line 2: notify\.to\.0: is not the name of an environment variable"
+    ) as caught:
+        load_settings(tmp_path / "pipeline.yaml")
+    assert "canary" not in str(caught.value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from email.message import EmailMessage
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -12,8 +13,9 @@ import pytest
 
 from gusto_pipeline import notify
 from gusto_pipeline.assets import spreadsheets
-from gusto_pipeline.definitions import defs
-from gusto_pipeline.notify import Message, NotifyError, Problem, send
+from gusto_pipeline.config import EVERYBODY, load_settings
+from gusto_pipeline.definitions import definitions, defs
+from gusto_pipeline.notify import Changed, Message, NotifyError, Problem, send
 from gusto_pipeline.sync import open_store
 from gusto_pipeline_tests.conftest import Pipeline, connected
 from gusto_pipeline_tests.mailbox import RUN_SENSORS, Mailbox, RunSensors, free_port, mail_server, text
@@ -28,8 +30,9 @@ LAST_GOOD = datetime(2026, 7, 1, 12, 2, tzinfo=UTC)
 
 def failure(*problems: Problem, last_good: datetime | None = LAST_GOOD, company: str = "acme") -> Message:
     return notify.failure(
-        "sync_everything", company, problems, failed_at=FAILED_AT, last_good=last_good, run_id="run-1", zone=ZONE
-    )
+        "sync_everything", company, problems,
+        failed_at=FAILED_AT, last_good=last_good, again="gusto-pipeline sync --company acme", run_id="run-1", zone=ZONE,
+    )  # fmt: skip
 
 
 def test_a_failure_says_which_job_whose_why_since_when_and_what_to_do():
@@ -83,7 +86,7 @@ def mailbox(server: Mailbox, monkeypatch: pytest.MonkeyPatch) -> Mailbox:
 
 
 def test_a_message_arrives_as_it_was_written(mailbox):
-    send(Message("Fürs Büro", "a <b> & *c*\n\n  - d_e_f"), mailbox.url)
+    send(Message("Fürs Büro", "a <b> & *c*\n\n  - d_e_f"), {EVERYBODY: mailbox.url})
     [mail] = mailbox.open()
     assert (mail["subject"], mail["to"], mail["from"]) == ("Fürs Büro", "it@example.com", "pipeline@example.com")
     assert mail.get_content_type() == "text/plain"
@@ -92,19 +95,19 @@ def test_a_message_arrives_as_it_was_written(mailbox):
 
 @pytest.mark.parametrize("separator", [",", " ", ", ", "\n"])
 def test_it_goes_to_every_address(mailbox, separator):
-    send(Message("a", "b"), separator.join([mailbox.url, mailbox.url.replace("it@", "hr@")]))
+    send(Message("a", "b"), {EVERYBODY: separator.join([mailbox.url, mailbox.url.replace("it@", "hr@")])})
     assert {mail["to"] for mail in mailbox.open()} == {"it@example.com", "hr@example.com"}
 
 
 @pytest.mark.parametrize("urls", ["", "  "])
 def test_without_addresses_nobody_is_told(urls):
-    send(Message("a", "b"), urls)
+    send(Message("a", "b"), {EVERYBODY: urls})
 
 
 def test_one_service_that_is_down_keeps_no_other_from_being_told(mailbox, capfd):
     dead = f"mailto://user:pass-canary@127.0.0.1:{free_port()}?from=a@example.com&to=b@example.com"
     with pytest.raises(NotifyError) as trouble:
-        send(Message("a", "b"), f"{dead} {mailbox.url}")
+        send(Message("a", "b"), {EVERYBODY: f"{dead} {mailbox.url}"})
     assert len(mailbox.open()) == 1
     assert "did not take the message" in str(trouble.value)
     printed = capfd.readouterr()
@@ -112,11 +115,43 @@ def test_one_service_that_is_down_keeps_no_other_from_being_told(mailbox, capfd)
 
 
 def test_an_address_nobody_knows_is_a_readable_error_without_the_address(mailbox, capfd):
-    with pytest.raises(NotifyError, match="GUSTO_PIPELINE_NOTIFY") as trouble:
-        send(Message("a", "b"), f"nosuch://token-canary@host {mailbox.url}")
+    with pytest.raises(NotifyError, match="an address in HR_NOTIFY") as trouble:
+        send(Message("a", "b"), {"HR_NOTIFY": f"nosuch://token-canary@host {mailbox.url}"})
     assert len(mailbox.open()) == 1
     printed = capfd.readouterr()
     assert "canary" not in str(trouble.value) + printed.out + printed.err
+
+
+def test_an_address_that_a_job_names_and_nobody_set_is_a_readable_error(mailbox):
+    with pytest.raises(NotifyError, match="HR_NOTIFY is not set"):
+        send(Message("a", "b"), {"HR_NOTIFY": "", EVERYBODY: mailbox.url})
+    assert len(mailbox.open()) == 1
+
+
+def test_google_that_must_be_reconnected_is_announced_as_such():
+    told = failure(Problem("spreadsheets__tabs", "It was withdrawn; run: gusto-pipeline reconnect google"))
+    assert told.title == "Google must be reconnected: sync_everything failed for acme"
+    assert "signs in again: gusto-pipeline reconnect google" in told.body
+
+
+def test_a_digest_counts_what_changed_in_each_sheet():
+    changed = [Changed("headcount, employees", 3, 0, 1200), Changed("headcount, jobs", 0, 1, 0)]
+    told = notify.success(
+        "flatten_headcount", "acme", changed,
+        good_at=FAILED_AT, categories=1, rows=60, requests=2, run_id="run-1", zone=ZONE,
+    )  # fmt: skip
+    assert told.title == "Gusto: flatten_headcount changed spreadsheets for acme"
+    assert "- headcount, employees: 3 rows added, 1,200 cells changed" in told.body.splitlines()
+    assert "- headcount, jobs: 1 rows removed" in told.body.splitlines()
+
+
+def test_a_digest_of_very_many_sheets_is_cut():
+    changed = [Changed(f"sheet {number}", 1, 1, 1) for number in range(notify.MOST_SHEETS + 7)]
+    told = notify.success(
+        "sync_everything", "acme", changed,
+        good_at=FAILED_AT, categories=1, rows=60, requests=2, run_id="run-1", zone=ZONE,
+    )  # fmt: skip
+    assert "- and 7 more sheets" in told.body
 
 
 @pytest.fixture
@@ -231,6 +266,91 @@ def test_good_runs_are_told_when_asked_for(pipeline, sensors, mailbox, tmp_path)
     rows = pipeline.count("departments") + pipeline.count("department_members")
     assert mail["subject"] == f"Gusto: {JOB} went well for {pipeline.company.slug}"
     assert f"1 categories, {rows} rows, 1 requests to Gusto." in text(mail)
+
+
+JOBS = """
+notify: {on_success: true}
+jobs:
+  - name: list
+    category: contractors
+    format: {format}
+    columns: [uuid, last_name, email]
+    notify: {to: [HR_NOTIFY], on_success: false, on_change: true}
+  - {name: other, category: contractors, notify: {to: [GUSTO_PIPELINE_NOTIFY, HR_NOTIFY], on_success: false}}
+"""
+
+
+class Jobs:
+    """Flatten jobs of a pipeline.yaml, run in a company, told of to two people."""
+
+    def __init__(self, pipeline: Pipeline, mailbox: Mailbox, sensors: RunSensors) -> None:
+        self.pipeline, self.mailbox, self.sensors = pipeline, mailbox, sensors
+        self.defs = definitions(load_settings())
+
+    def run(self, name: str) -> list[EmailMessage]:
+        """The mails of a run, and no longer in the mailbox."""
+        self.defs.resolve_job_def(name).execute_in_process(
+            instance=self.pipeline.instance, partition_key=self.pipeline.company.slug, raise_on_error=False
+        )
+        self.sensors.tick()
+        return self.mailbox.open()
+
+
+@pytest.fixture(params=["xlsx"])
+def jobs(pipeline, mailbox, sensors, tmp_path, monkeypatch, request) -> Jobs:
+    (tmp_path / "pipeline.yaml").write_text(JOBS.replace("{format}", request.param))
+    monkeypatch.setenv("HR_NOTIFY", mailbox.url.replace("it@", "hr@"))
+    return Jobs(pipeline, mailbox, sensors)
+
+
+def test_a_jobs_failure_goes_to_whom_the_job_names_and_says_how_to_run_it_again(jobs):
+    jobs.pipeline.sandbox.fault("5xx=503:/contractors")
+    [mail] = jobs.run("flatten_list")
+    assert mail["to"] == "hr@example.com"
+    assert f"flatten_list failed for {jobs.pipeline.company.slug} at " in text(mail)
+    assert f"gusto-pipeline flatten list --company {jobs.pipeline.company.slug}" in text(mail)
+    assert {mail["to"] for mail in jobs.run("flatten_other")} == {"hr@example.com", "it@example.com"}
+
+
+def test_what_a_job_does_not_say_is_as_for_all(jobs):
+    """`on_recovery` is on there, `on_success` too but switched off for the job."""
+    assert jobs.run("flatten_list") == []
+    jobs.pipeline.sandbox.fault("5xx=503:/contractors")
+    assert len(jobs.run("flatten_list")) == 1
+    jobs.pipeline.sandbox.clear_faults()
+    [mail] = jobs.run("flatten_list")
+    assert "is good again" in mail["subject"]
+    [mail] = jobs.run("sync_contractors_only")
+    assert "went well" in mail["subject"]
+    assert mail["to"] == "it@example.com"
+
+
+@pytest.mark.parametrize("jobs", ["xlsx", "csv", "parquet"], indirect=True)
+def test_a_change_is_told_in_numbers_and_only_when_there_is_one(jobs):
+    contractors = jobs.pipeline.sandbox.world.companies[0].contractors
+    assert jobs.run("flatten_list") == []
+    assert jobs.run("flatten_list") == []
+    first, second, *_ = contractors.values()
+    first["email"], first["last_name"] = "canary@example.com", "Canary"
+    del contractors[second["uuid"]]
+    [mail] = jobs.run("flatten_list")
+    assert mail["subject"] == f"Gusto: flatten_list changed spreadsheets for {jobs.pipeline.company.slug}"
+    assert "- list, contractors: 1 rows removed, 2 cells changed" in text(mail)
+    assert "canary" not in text(mail).casefold()
+    assert jobs.run("flatten_list") == []
+
+
+def test_a_test_message_goes_to_whom_a_job_names(jobs, command):
+    assert command("notify", "other").code == 0
+    assert {mail["to"] for mail in jobs.mailbox.open()} == {"hr@example.com", "it@example.com"}
+    assert command("notify").code == 0
+    assert [mail["to"] for mail in jobs.mailbox.open()] == ["it@example.com"]
+
+
+def test_a_test_message_to_nobody_says_what_to_set(pipeline, command):
+    said = command("notify")
+    assert (said.code, len(said.err.splitlines())) == (1, 1)
+    assert "GUSTO_PIPELINE_NOTIFY not set" in said.err
 
 
 def test_nobodys_data_and_no_secret_is_in_any_mail(pipeline, sensors, mailbox, tmp_path, monkeypatch):

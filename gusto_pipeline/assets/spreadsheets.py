@@ -1,6 +1,7 @@
 """Group `spreadsheets`: what people open. One asset per category, and the analysts' database."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
@@ -9,12 +10,15 @@ from gusto_pipeline.assets.companies import OWNERS, companies, each_company, fin
 from gusto_pipeline.assets.staging import table_key
 from gusto_pipeline.config import FlattenJob
 from gusto_pipeline.gusto.catalog import CATEGORIES, COMPANY_CATEGORIES, Category
-from gusto_pipeline.jobs import flatten, job_tables
+from gusto_pipeline.jobs import changes_of, flatten, job_tables
 from gusto_pipeline.resources.pipeline import PipelineResource
+from gusto_pipeline.spreadsheets.changes import Counts, load
 from gusto_pipeline.spreadsheets.workbook import Subject, write_tables
 from gusto_pipeline.spreadsheets.writers import Written
 from gusto_pipeline.warehouse.flatten import rows
 from gusto_pipeline.warehouse.publish import publish
+
+CHANGES = "changes"
 
 
 def spreadsheet_asset(category: Category) -> dg.AssetsDefinition:
@@ -33,8 +37,10 @@ def spreadsheet_asset(category: Category) -> dg.AssetsDefinition:
     def spreadsheet(context: dg.AssetExecutionContext, pipeline: PipelineResource) -> Iterator[Any]:
         settings = pipeline.settings()
 
-        def one(slug: str) -> list[Written]:
-            return write_tables(
+        def one(slug: str) -> dict[str, Any]:
+            versions = settings.versions / slug / category.name
+            before = load(versions)
+            files = write_tables(
                 pipeline.warehouse(),
                 category.name,
                 tables,
@@ -42,19 +48,17 @@ def spreadsheet_asset(category: Category) -> dg.AssetsDefinition:
                 settings.spreadsheets_folder / slug,
                 formats=settings.spreadsheets.formats,
                 timezone=settings.spreadsheets.timezone,
-                subject=Subject(
-                    category.title, category.comment, [category.name], settings.versions / slug / category.name
-                ),
+                subject=Subject(category.title, category.comment, [category.name], versions),
             )
+            return _metadata(files, changes_of(before, load(versions), files))
 
         written, problems = each_company(context, one)
-        metadata = {context.asset_key: {slug: _metadata(files) for slug, files in written.items()}}
-        yield from finish(context, metadata, problems)
+        yield from finish(context, {context.asset_key: written}, problems)
 
     return spreadsheet
 
 
-def _metadata(files: list[Written]) -> dict[str, Any]:
+def _metadata(files: list[Written], changes: dict[str, Counts]) -> dict[str, Any]:
     first = files[0]
     metadata: dict[str, Any] = {
         "path": dg.MetadataValue.path(str(first.path)),
@@ -68,7 +72,14 @@ def _metadata(files: list[Written]) -> dict[str, Any]:
     }
     if warnings := [warning for file in files for warning in file.warnings]:
         metadata["warnings"] = "; ".join(warnings)
-    return metadata
+    return metadata | _changes(changes)
+
+
+def _changes(changes: dict[str, Counts]) -> dict[str, Any]:
+    """How much of which sheet is other than before; the run sensors tell people of it."""
+    if not changes:
+        return {}
+    return {CHANGES: dg.MetadataValue.json({sheet: asdict(counts) for sheet, counts in changes.items()})}
 
 
 def job_asset(job: FlattenJob) -> dg.AssetsDefinition:
@@ -98,6 +109,7 @@ def job_asset(job: FlattenJob) -> dg.AssetsDefinition:
                 "unchanged": not done.changed,
                 **({"unchanged_since": dg.MetadataValue.timestamp(done.since)} if done.since else {}),
                 **({"warnings": "; ".join(done.warnings)} if done.warnings else {}),
+                **_changes(done.changes),
             }
             for slug, done in made.items()
         }

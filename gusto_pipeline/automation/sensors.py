@@ -6,12 +6,16 @@ heals a company is noticed. Dagster keeps how far each has come: no run is told 
 
 import os
 from datetime import UTC, datetime
+from typing import Any
 
 import dagster as dg
 
 from gusto_pipeline import notify
 from gusto_pipeline.assets.companies import companies
+from gusto_pipeline.assets.spreadsheets import CHANGES
 from gusto_pipeline.automation.schedules import wanted_companies
+from gusto_pipeline.config import Notify
+from gusto_pipeline.gusto.catalog import CATEGORIES
 from gusto_pipeline.lifecycle import last_good_sync
 from gusto_pipeline.resources.pipeline import PipelineResource
 from gusto_pipeline.warehouse.warehouse import WarehouseError
@@ -41,20 +45,22 @@ def company_partitions(context: dg.SensorEvaluationContext, pipeline: PipelineRe
 )
 def failed_runs(context: dg.RunFailureSensorContext, pipeline: PipelineResource) -> None:
     run, settings = context.dagster_run, pipeline.settings()
+    told = settings.notify_of(_job(run))
     for company, found in problems(context.instance, run, str(context.failure_event.message)).items():
         causes = "; ".join(dict.fromkeys(problem.text for problem in found))
         context.log.error(f"{run.job_name} failed for {company or 'no company in particular'}: {causes}")
-        if settings.notify.on_failure:
+        if told.on_failure:
             message = notify.failure(
                 run.job_name,
                 company,
                 found,
                 failed_at=_ended(context.instance, run),
                 last_good=_last_good(pipeline, company),
+                again=_again(run, company),
                 run_id=run.run_id,
                 zone=settings.zone,
             )
-            _tell(context, message, "failure")
+            _tell(context, told, message, "failure")
 
 
 @dg.run_status_sensor(
@@ -65,12 +71,12 @@ def failed_runs(context: dg.RunFailureSensorContext, pipeline: PipelineResource)
 )
 def good_runs(context: dg.RunStatusSensorContext, pipeline: PipelineResource) -> None:
     run, settings, instance = context.dagster_run, pipeline.settings(), context.instance
-    good_at = _ended(instance, run)
+    good_at, told = _ended(instance, run), settings.notify_of(_job(run))
     for company in _companies(instance, run):
         before = _run_before(instance, run, company)
         if before and company in problems(instance, before):
             context.log.info(f"{run.job_name} is good again for {company}")
-            if settings.notify.on_recovery:
+            if told.on_recovery:
                 message = notify.recovery(
                     run.job_name,
                     company,
@@ -79,12 +85,16 @@ def good_runs(context: dg.RunStatusSensorContext, pipeline: PipelineResource) ->
                     run_id=run.run_id,
                     zone=settings.zone,
                 )
-                _tell(context, message, "success")
-        elif settings.notify.on_success:
+                _tell(context, told, message, "success")
+        elif told.on_success or told.on_change:
+            changed = _changed(instance, run, company)
+            if not (changed or told.on_success):
+                continue
             categories, rows, requests = _brought(pipeline, company, run.run_id)
             message = notify.success(
                 run.job_name,
                 company,
+                changed,
                 good_at=good_at,
                 categories=categories,
                 rows=rows,
@@ -92,7 +102,7 @@ def good_runs(context: dg.RunStatusSensorContext, pipeline: PipelineResource) ->
                 run_id=run.run_id,
                 zone=settings.zone,
             )
-            _tell(context, message, "success")
+            _tell(context, told, message, "success")
 
 
 def problems(instance: dg.DagsterInstance, run: dg.DagsterRun, otherwise: str = "") -> dict[str, list[notify.Problem]]:
@@ -119,6 +129,33 @@ def problems(instance: dg.DagsterInstance, run: dg.DagsterRun, otherwise: str = 
         for company, text in texts.items():
             found.setdefault(company, []).append(notify.Problem(entry.step_key or "", text))
     return found or {company: [notify.Problem(run.job_name, otherwise)] for company in about}
+
+
+def _job(run: dg.DagsterRun) -> str:
+    """The flatten job of pipeline.yaml that `run` is of; another name if it is of none."""
+    return run.job_name.removeprefix("flatten_")
+
+
+def _again(run: dg.DagsterRun, company: str) -> str:
+    """How a person starts a run like this at once."""
+    if not company:
+        return "start the job again in Dagster's UI"
+    if run.job_name != _job(run):
+        return f"gusto-pipeline flatten {_job(run)} --company {company}"
+    category = run.job_name.removeprefix("sync_").removesuffix("_only")
+    return " ".join(["gusto-pipeline sync", *([category] if category in CATEGORIES else []), f"--company {company}"])
+
+
+def _changed(instance: dg.DagsterInstance, run: dg.DagsterRun, company: str) -> list[notify.Changed]:
+    """What the run's spreadsheets of a company say has changed in them, sheet by sheet."""
+    found = []
+    for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION):
+        made = entry.asset_materialization
+        if made and made.partition == company and CHANGES in made.metadata:
+            sheets: Any = made.metadata[CHANGES].value
+            for sheet, counts in sheets.items():
+                found.append(notify.Changed(f"{made.asset_key.path[-1]}, {sheet}", **counts))
+    return found
 
 
 def _companies(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[str]:
@@ -170,8 +207,8 @@ def _brought(pipeline: PipelineResource, company: str, run_id: str) -> tuple[int
     return row
 
 
-def _tell(context: dg.RunFailureSensorContext | dg.RunStatusSensorContext, message: notify.Message, kind: str) -> None:
+def _tell(context: dg.RunStatusSensorContext, told: Notify, message: notify.Message, kind: str) -> None:
     try:
-        notify.send(message, os.environ.get("GUSTO_PIPELINE_NOTIFY", ""), kind)
+        notify.send(message, {variable: os.environ.get(variable, "") for variable in told.to}, kind)
     except notify.NotifyError as trouble:
         context.log.warning(str(trouble))
