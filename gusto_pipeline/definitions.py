@@ -2,11 +2,12 @@
 
 import dagster as dg
 
+from gusto_pipeline.assets.connections import connection_specs, google_authorized, gusto_authorized
 from gusto_pipeline.assets.spreadsheets import analytics, job_asset, spreadsheet_assets
 from gusto_pipeline.assets.staging import gusto, staging_assets
 from gusto_pipeline.automation.jobs import category_jobs, flatten_job, sync_everything
 from gusto_pipeline.automation.schedules import daily_sync, flatten_schedule
-from gusto_pipeline.automation.sensors import company_partitions, failed_runs, good_runs
+from gusto_pipeline.automation.sensors import company_partitions, connections, failed_runs, good_runs
 from gusto_pipeline.config import Settings, load_settings
 from gusto_pipeline.resources.pipeline import GustoResource, PipelineResource
 
@@ -18,10 +19,18 @@ def definitions(settings: Settings) -> dg.Definitions:
     flatten_jobs = {job.name: flatten_job(job, job_assets[job.name]) for job in settings.jobs}
     flatten_schedules = [flatten_schedule(job, flatten_jobs[job.name]) for job in settings.jobs]
     return dg.Definitions(
-        assets=[gusto, *staging_assets.values(), *spreadsheet_assets.values(), *job_assets.values(), analytics],
+        assets=[
+            *connection_specs,
+            gusto,
+            *staging_assets.values(),
+            *spreadsheet_assets.values(),
+            *job_assets.values(),
+            analytics,
+        ],
+        asset_checks=[gusto_authorized, google_authorized],
         jobs=[sync_everything, *category_jobs, *flatten_jobs.values()],
         schedules=[daily_sync(settings), *filter(None, flatten_schedules)],
-        sensors=[company_partitions, failed_runs, good_runs],
+        sensors=[company_partitions, connections, failed_runs, good_runs],
         resources={
             "pipeline": pipeline,
             "gusto": GustoResource(

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from gusto_pipeline.assets import connections
 from gusto_pipeline.assets.companies import OWNERS, companies, each_company, finish
 from gusto_pipeline.assets.staging import table_key
 from gusto_pipeline.config import FlattenJob
@@ -88,7 +89,10 @@ def job_asset(job: FlattenJob) -> dg.AssetsDefinition:
     @dg.asset(
         key=["spreadsheets", job.name],
         partitions_def=companies,
-        deps=[table_key(table_rows.table.name) for table_rows in job_tables(job)],
+        deps=[
+            *(table_key(table_rows.table.name) for table_rows in job_tables(job)),
+            *([connections.GOOGLE] if job.format == "google_sheets" else []),
+        ],
         group_name="spreadsheets",
         kinds={"excel" if job.format == "xlsx" else job.format},
         owners=OWNERS,

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from gusto_pipeline.assets import connections
 from gusto_pipeline.assets.companies import OWNERS, companies, each_company, finish
 from gusto_pipeline.gusto.catalog import CATEGORIES, Category
 from gusto_pipeline.resources.pipeline import GustoResource, PipelineResource
@@ -20,6 +21,7 @@ gusto = dg.AssetSpec(
     group_name="gusto",
     kinds={"gusto"},
     owners=OWNERS,
+    deps=[connections.GUSTO],
     description="Gusto itself: payroll and HR, read over its API. Not made here.",
 )
 

@@ -4,6 +4,7 @@ The two run sensors look at every run of this Dagster instance, also at those st
 heals a company is noticed. Dagster keeps how far each has come: no run is told twice.
 """
 
+import json
 import os
 from datetime import UTC, datetime
 from typing import Any
@@ -12,11 +13,13 @@ import dagster as dg
 
 from gusto_pipeline import notify
 from gusto_pipeline.assets.companies import companies
+from gusto_pipeline.assets.connections import GOOGLE, GUSTO, by_company, checked, shown
 from gusto_pipeline.assets.spreadsheets import CHANGES
 from gusto_pipeline.automation.schedules import wanted_companies
 from gusto_pipeline.config import Notify
+from gusto_pipeline.google_connection import google_standing
 from gusto_pipeline.gusto.catalog import CATEGORIES
-from gusto_pipeline.lifecycle import last_good_sync
+from gusto_pipeline.lifecycle import last_good_sync, standings
 from gusto_pipeline.resources.pipeline import PipelineResource
 from gusto_pipeline.warehouse.warehouse import WarehouseError
 
@@ -36,6 +39,33 @@ def company_partitions(context: dg.SensorEvaluationContext, pipeline: PipelineRe
         dynamic_partitions_requests=requests,
         skip_reason=None if missing else "every connected company has its partition",
     )
+
+
+@dg.sensor(
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Shows at the assets of group connections how each stands, whenever that changes. It asks nobody.",
+)
+def connections(context: dg.SensorEvaluationContext, pipeline: PipelineResource) -> dg.SensorResult:
+    settings = pipeline.settings()
+    sides = {
+        GUSTO: by_company(standings(settings, pipeline.store())),
+        GOOGLE: by_company([google_standing(settings)]),
+    }
+    before = json.loads(context.cursor or "{}")
+    now = {
+        side.path[-1]: {name: [one.state, str(one.since), one.why] for name, one in stands.items()}
+        for side, stands in sides.items()
+    }
+    events: list[Any] = []
+    for side, stands in sides.items():
+        seen, known = now[side.path[-1]], before.get(side.path[-1])
+        for name in stands.keys() - {name for name in known or () if known[name] == seen.get(name)}:
+            partition = name if side == GUSTO else None
+            events.append(dg.AssetMaterialization(side, metadata=shown(stands[name]), partition=partition))
+        if seen != known:
+            events.append(dg.AssetCheckEvaluation(**checked(side, stands)))
+    return dg.SensorResult(asset_events=events, cursor=json.dumps(now))
 
 
 @dg.run_failure_sensor(

@@ -39,10 +39,13 @@ class GustoResource(dg.ConfigurableResource):
     client_id: str
     client_secret: str
 
+    def app(self) -> OAuthApp:
+        gusto = self.pipeline.settings().gusto
+        return OAuthApp(gusto.base_url, self.client_id, self.client_secret, gusto.redirect_uri)
+
     @contextmanager
     def client(self, company: Company) -> Iterator[GustoClient]:
-        settings, name = self.pipeline.settings(), f"gusto/{company.slug}"
-        app = OAuthApp(settings.gusto.base_url, self.client_id, self.client_secret, settings.gusto.redirect_uri)
+        settings, app, name = self.pipeline.settings(), self.app(), f"gusto/{company.slug}"
         auth = GustoAuth(app, self.pipeline.store(), name)
         with GustoClient(app.base_url, auth, grant=name, state_folder=settings.connections) as client:
             yield client
