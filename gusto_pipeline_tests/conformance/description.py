@@ -150,6 +150,9 @@ def _json_schema(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
     made = {key: _json_schema(value) for key, value in node.items() if key not in ("example", "format", "xml")}
+    for word in ("oneOf", "anyOf"):
+        if isinstance(made.get(word), list) and len(made[word]) == 1 and "allOf" not in made:
+            made["allOf"] = made.pop(word)  # of a choice of one, what is wrong can be said
     if made.get("exclusiveMinimum") in (True, False):
         del made["exclusiveMinimum"]
     if made.get("type") in ("any", "file"):

@@ -18,6 +18,19 @@ from gusto_pipeline_tests.provisioning.connected import NEW, connected_to
 DESCRIBED: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
     # Its list of fields is not complete: its own examples ask for a user's address.
     "asana": [("asana.json", "/api/1.0", (r"opt_fields: \d: 'user.email' is not one of",))],
+    # Its patterns for addresses are those of made-up examples, so that no user fits; role and profile are sent as bare
+    # ids, as the vendor's guide does.
+    "zoho_crm": [
+        (
+            "zoho_crm.json",
+            "",
+            (
+                r"email: .* does not match",
+                r"not allowed \('info', 'users' were unexpected\)",
+                r"body: users/0/(role|profile): '\d+' is not of type 'object'",
+            ),
+        )
+    ],
 }
 # The vendor publishes none, or none that could be reached.
 UNDESCRIBED: dict[str, str] = {}

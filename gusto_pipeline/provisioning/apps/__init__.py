@@ -7,7 +7,7 @@ from importlib import import_module
 
 from gusto_pipeline.provisioning.app import App
 
-SLUGS = ("asana",)
+SLUGS = ("asana", "zoho_crm")
 
 
 @cache

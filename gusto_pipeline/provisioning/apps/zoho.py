@@ -1,0 +1,60 @@
+"""What Zoho's apps share: signing in, and the refusals that are about signing in.
+
+One person may be a user of several Zoho apps, with another id in each: every app is a connection of its own. Clients
+are registered in Zoho's API console; at most 20 refresh tokens live per person and client.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from gusto_pipeline.provisioning.errors import AppError, MissingScopeError, SignInError
+from gusto_pipeline.provisioning.signin import Consent, Field, Record, SignIn, oauth
+
+ACCOUNTS = "https://accounts.{domain}.{data_centre}"
+APIS = "https://www.zohoapis.{data_centre}"
+
+
+def authorization(record: Record) -> dict[str, str]:
+    """Zoho's own scheme, in place of Bearer."""
+    return {"Authorization": f"Zoho-oauthtoken {record['access_token']}"}
+
+
+def sign_in(*fields: Field, scopes: tuple[str, ...], headers: Any = authorization) -> SignIn:
+    """Consent in the data centre that the organisation lives in; its tokens are good in no other."""
+    offline = {"access_type": "offline", "prompt": "consent"}  # without these it gives no second refresh token
+    return oauth(
+        # Zoho separates scopes by commas.
+        Consent(url=f"{ACCOUNTS}/oauth/v2/auth", scopes=(",".join(scopes),), extra=offline),
+        f"{ACCOUNTS}/oauth/v2/token",
+        *fields,
+        Field("data_centre", "Data centre: com, eu, in, com.au, jp, sa, com.cn or ca", default="com"),
+        Field("domain", "Domain of the sign-in page before that: zoho, in Canada zohocloud", default="zoho"),
+        headers=headers,
+    )
+
+
+def body(response: httpx.Response) -> dict[str, Any]:
+    """The JSON object in an answer; empty for anything else."""
+    try:
+        said = response.json()
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def refused(name: str, slug: str, code: object, message: str) -> AppError | None:
+    """The errors that mean the same in each app."""
+    if code in ("OAUTH_SCOPE_MISMATCH", "SCOPE_MISMATCH", "AUTHORIZATION_FAILED", "NO_PERMISSION", "FORBIDDEN"):
+        return MissingScopeError(
+            f"{name}: {message}. Connect as an administrator, consenting to all that is asked, "
+            f"run: gusto-pipeline connect {slug}"
+        )
+    if code in ("INVALID_TOKEN", "INVALID_OAUTH", "AUTHENTICATION_FAILURE", "OAUTH_ORG_MISMATCH"):
+        return SignInError(
+            f"{name} does not accept the credentials: {message}. Check data centre and organization, then connect "
+            f"again, run: gusto-pipeline connect {slug}"
+        )
+    return None
