@@ -13,17 +13,17 @@ from typing import Annotated, Any
 
 import typer
 from dotenv import load_dotenv
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from gusto_pipeline import cli_accounts
+from gusto_pipeline.cli_common import JsonOption, complain, console, oauth_app, show
 from gusto_pipeline.config import ConfigError, Settings, load_settings
 from gusto_pipeline.connections.google import GoogleApp, consent
 from gusto_pipeline.connections.sign_in import Obtain, SignInError, by_browser, by_paste
 from gusto_pipeline.connections.store import ConnectionStoreError
 from gusto_pipeline.google_connection import connect_google, disconnect_google, google_standing
-from gusto_pipeline.gusto.auth import GustoAuth, OAuthApp, login, login_without_browser
+from gusto_pipeline.gusto.auth import GustoAuth, login, login_without_browser
 from gusto_pipeline.gusto.catalog import CATEGORIES
 from gusto_pipeline.gusto.client import GustoClient
 from gusto_pipeline.gusto.errors import GustoError
@@ -55,9 +55,7 @@ app = typer.Typer(
 config_app = typer.Typer(no_args_is_help=True, help="Check pipeline.yaml.")
 app.add_typer(config_app, name="config")
 app.add_typer(cli_accounts.commands)
-console = Console()
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 NoBrowserOption = Annotated[bool, typer.Option("--no-browser", help="Only print the address to visit.")]
 PasteOption = Annotated[
     bool, typer.Option("--paste", help="Sign in with a browser elsewhere and paste the address it ends at.")
@@ -148,10 +146,10 @@ def main() -> None:
         UnknownCompanyError,
         WarehouseError,
     ) as problem:
-        _complain(problem)
+        complain(problem)
         sys.exit(1)
     except OSError as problem:  # a disk that is full, a folder that is none, a permission that lacks
-        _complain(f"{problem.filename}: {problem.strerror}." if problem.filename else problem)
+        complain(f"{problem.filename}: {problem.strerror}." if problem.filename else problem)
         sys.exit(1)
 
 
@@ -198,7 +196,7 @@ def connect(
         if made.tenant.granted:
             console.print(f"Granted: {', '.join(made.tenant.granted)}.")
         return
-    oauth = _oauth(settings)
+    oauth = oauth_app(settings)
     answer = login_without_browser(oauth, company) if company else login(oauth, obtain)
     connected = connect_company(oauth, answer, open_store(settings), settings.connections)
     console.print(f"Connected {connected.name} as [bold]{connected.slug}[/bold]. Next: gusto-pipeline sync")
@@ -222,7 +220,7 @@ def reconnect(
     if names == ["google"]:
         _connect_google(settings, credentials, obtain)
         return
-    oauth, store = _oauth(settings), open_store(settings)
+    oauth, store = oauth_app(settings), open_store(settings)
     expected = known_company(store, " ".join(names[1:] if names[:1] == ["gusto"] else names))
     answer = login_without_browser(oauth, sandbox_company) if sandbox_company else login(oauth, obtain)
     connect_company(oauth, answer, store, settings.connections, expected=expected)
@@ -242,7 +240,7 @@ def disconnect(
         left = disconnect_google(settings, by="gusto-pipeline disconnect")
         console.print("Disconnected Google: its credentials are deleted, no job writes there any more.")
         if left:
-            _complain(f"Left to do: {left}.")
+            complain(f"Left to do: {left}.")
         return
     if company in SLUGS:
         there = cli_accounts.disconnect(settings, company, of)
@@ -252,10 +250,10 @@ def disconnect(
     store = open_store(settings)
     found = known_company(store, company)
     if found in connected_companies(store):
-        done = end_connection(_oauth(settings), store, found, by="gusto-pipeline disconnect")
+        done = end_connection(oauth_app(settings), store, found, by="gusto-pipeline disconnect")
         console.print(f"Disconnected {found.name} ({found.slug}): its tokens are deleted, nothing syncs it any more.")
         if done.problem:
-            _complain(
+            complain(
                 f"Gusto was not told: {done.problem}. End it there too: in Gusto, as the company's admin, remove this "
                 "application from the connected apps."
             )
@@ -279,7 +277,7 @@ def status(
     settings = load_settings()
     google = google_standing(settings, check=check)
     store = open_store(settings)
-    found = standings(settings, store, app=_oauth(settings) if check and connected_companies(store) else None)
+    found = standings(settings, store, app=oauth_app(settings) if check and connected_companies(store) else None)
     next_sync = next_daily_sync(settings) if found and _daily_sync_is_on(settings) else None
     rows: list[dict[str, Any]] = [
         {
@@ -307,7 +305,7 @@ def status(
             }
         )
     if as_json:
-        _show(rows, [], as_json)
+        show(rows, [], as_json)
     else:
         _show_standings(rows, settings)
     if any(row["connection"] != AUTHORIZED for row in rows):
@@ -329,7 +327,7 @@ def sync(
     wanted = [find_company(store, company)] if company else connected_companies(store)
     if not wanted:
         raise UnknownCompanyError("No company is connected yet. Connect one: gusto-pipeline connect")
-    _oauth(settings)
+    oauth_app(settings)
     jobs = [f"sync_{name}_only" for name in categories] if categories else ["sync_everything"]
     if not _materialize(settings, jobs, [c.slug for c in wanted], accept_shrink):
         sys.exit(1)
@@ -343,7 +341,7 @@ def flatten(
     """Run a flatten job of pipeline.yaml now: sync what it needs and write its files."""
     settings = load_settings()
     job = settings.job(name)
-    _oauth(settings)
+    oauth_app(settings)
     wanted = [find_company(open_store(settings), company)] if company else job_companies(job, settings)
     if not wanted:
         raise UnknownCompanyError("No company is connected yet. Connect one: gusto-pipeline connect")
@@ -357,7 +355,7 @@ def preroll(name: Annotated[str, typer.Argument(help="A job of pipeline.yaml.")]
     from gusto_pipeline.preroll import preroll as check
 
     settings = load_settings()
-    job, oauth, store = settings.job(name), _oauth(settings), open_store(settings)
+    job, oauth, store = settings.job(name), oauth_app(settings), open_store(settings)
 
     def connected(company: Company) -> GustoClient:
         grant = f"gusto/{company.slug}"
@@ -368,7 +366,7 @@ def preroll(name: Annotated[str, typer.Argument(help="A job of pipeline.yaml.")]
     for warning in found.warnings:
         console.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
     for problem in found.problems:
-        _complain(problem)
+        complain(problem)
     cost = f"{found.requests} requests, {found.rows:,} rows, {found.bytes / 1e6:.1f} MB, {found.minutes:.1f} minutes"
     count = f"{len(found.problems) or 'No'} problem{'s' if len(found.problems) != 1 else ''}"
     console.print(f"{count}. About {cost}, going by the last sync.", highlight=False, soft_wrap=True)
@@ -441,7 +439,7 @@ def demo(
         settings = _demo_settings(gusto, home)
         slugs = []
         for company in gusto.world.companies:
-            oauth = _oauth(settings)
+            oauth = oauth_app(settings)
             answer = login_without_browser(oauth, company.uuid)
             slugs.append(connect_company(oauth, answer, open_store(settings), settings.connections).slug)
         console.print(f"A sandbox Gusto is up at {gusto.base_url} and connected by OAuth: {', '.join(slugs)}.")
@@ -475,7 +473,7 @@ def ui(
     with running(companies=1, employees=60, applicants=True, port=SANDBOX_PORT) as gusto:
         settings = _demo_settings(gusto, home)
         for company in gusto.world.companies:
-            oauth = _oauth(settings)
+            oauth = oauth_app(settings)
             connect_company(
                 oauth, login_without_browser(oauth, company.uuid), open_store(settings), settings.connections
             )
@@ -534,21 +532,6 @@ def _connect_google(settings: Settings, credentials: Path | None, obtain: Obtain
     console.print(f"Google is connected: jobs write to the spreadsheets that {account} may edit.")
 
 
-def _oauth(settings: Settings) -> OAuthApp:
-    missing = [name for name in ("GUSTO_CLIENT_ID", "GUSTO_CLIENT_SECRET") if not os.environ.get(name)]
-    if missing:
-        raise ConfigError(
-            f"{' and '.join(missing)} not set. They are on the application's page in Gusto's developer portal; "
-            "put them into the environment or a .env file, never into pipeline.yaml."
-        )
-    return OAuthApp(
-        settings.gusto.base_url,
-        os.environ["GUSTO_CLIENT_ID"],
-        os.environ["GUSTO_CLIENT_SECRET"],
-        settings.gusto.redirect_uri,
-    )
-
-
 def _materialize(settings: Settings, jobs: list[str], companies: list[str], accept_shrink: bool) -> bool:
     """Run jobs for companies one after the other with a progress bar, then show what came out."""
     from gusto_pipeline.automation.launch import instance, run_job
@@ -579,7 +562,7 @@ def _materialize(settings: Settings, jobs: list[str], companies: list[str], acce
     console.print(results)
     console.print(f"Files are in {_short(settings.spreadsheets_folder)}/<company>.", highlight=False, soft_wrap=True)
     for problem in problems:
-        _complain(problem)
+        complain(problem)
     return not problems
 
 
@@ -591,10 +574,6 @@ def _google_credentials(file: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ConfigError(f"{file} is not the JSON file that Google gives for a service account or a client.")
     return found
-
-
-def _complain(problem: object) -> None:
-    Console(stderr=True).print(str(problem), style="red", markup=False, highlight=False, soft_wrap=True)
 
 
 def _run_config(job: Any, accept_shrink: bool) -> dict[str, Any]:
@@ -662,7 +641,7 @@ def _show_standings(found: list[dict[str, Any]], settings: Settings) -> None:
         {"company": one["side"], **one, **{key: shown(one[key], times[key]) for key in times if key in one}}
         for one in found
     ]
-    _show(rows, ["company", "connection", *times], as_json=False)
+    show(rows, ["company", "connection", *times], as_json=False)
     for row in rows:
         if row["why"]:
             console.print(f"{row['company']}: {row['why']}", markup=False, highlight=False, soft_wrap=True)
@@ -673,17 +652,7 @@ def _show_standings(found: list[dict[str, Any]], settings: Settings) -> None:
     ]
     if syncs:
         console.print()
-        _show(syncs, ["company", "category", "status", "finished_at", "rows", "requests"], as_json=False)
-
-
-def _show(rows: list[dict[str, Any]], columns: list[str], as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(rows, default=str, indent=2))
-        return
-    table = Table(*columns, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*(str(row.get(column, "") or "") for column in columns))
-    console.print(table)
+        show(syncs, ["company", "category", "status", "finished_at", "rows", "requests"], as_json=False)
 
 
 def _short(path: Path) -> str:

@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
-from datetime import timedelta
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from gusto_pipeline import reconcile
 from gusto_pipeline.accounts import AppConnection, connect_app, disconnect_app
-from gusto_pipeline.config import ConfigError, Settings, nearest
+from gusto_pipeline.cli_common import JsonOption, complain, console, oauth_app
+from gusto_pipeline.config import ConfigError, Settings, load_settings, nearest
 from gusto_pipeline.connections.sign_in import Obtain
+from gusto_pipeline.gusto.auth import GustoAuth
+from gusto_pipeline.gusto.client import GustoClient
 from gusto_pipeline.provisioning.app import App
+from gusto_pipeline.provisioning.apply import Applied
 from gusto_pipeline.provisioning.apps import SLUGS, app
+from gusto_pipeline.provisioning.plans import Plan
+from gusto_pipeline.provisioning.reconciliation import Decision
 from gusto_pipeline.sync import Company, UnknownCompanyError, connected_companies, find_company, open_store
 
 commands = typer.Typer()
-console = Console()
 
 MATRIX = ("app", "sign-in", "new", "suspend", "groups", "hand over", "removing", "invitations", "plan", "rate limit")
 
 
 @commands.command("apps")
 def apps(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: JsonOption = False,
     markdown: Annotated[bool, typer.Option(help="Print the table of the README.")] = False,
 ) -> None:
     """What can be done in which app, and what removing somebody really does there."""
@@ -107,3 +116,159 @@ def _yes(call: Any) -> str:
 
 def _days(life: timedelta) -> str:
     return f"live {life.days} days" if life.days else f"live {life.total_seconds() / 3600:.0f} hours"
+
+
+CompanyOption = Annotated[str | None, typer.Option("--company", help="Which company, if there are several.")]
+WhoOption = Annotated[str | None, typer.Option("--by", help="Who decides, for the record; you by default.")]
+
+
+@commands.command("plan")
+def plan_command(
+    company: CompanyOption = None,
+    read: Annotated[bool, typer.Option(help="Read every app's accounts first.")] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what should be done to which account, and why. Exit code 0: nothing; 2: something; nothing is done."""
+    settings, store = load_settings(), open_store(load_settings())
+    of = one_company(settings, company)
+    if read:
+        for one in reconcile.refresh_accounts(settings, store, of):
+            if one.problem:
+                complain(f"{one.slug}: {one.problem}")
+    made, path = reconcile.plan(settings, store, of)
+    if as_json:
+        typer.echo(path.read_text(encoding="utf-8"))
+    else:
+        show_plan(made, path)
+    if made.items:
+        raise typer.Exit(2)
+
+
+@commands.command()
+def approve(
+    plan: Annotated[str, typer.Argument(help="A plan's file, or the beginning of its id.")],
+    items: Annotated[list[str] | None, typer.Argument(help="Ids of items; without any, all of the plan.")] = None,
+    who: WhoOption = None,
+    why: Annotated[str, typer.Option(help="For the record.")] = "",
+    reject: Annotated[bool, typer.Option("--reject", help="Take a yes back.")] = False,
+    company: CompanyOption = None,
+) -> None:
+    """Say yes to a plan, or to some of its items, under your name. Nothing is done by this."""
+    settings = load_settings()
+    made = reconcile.find_plan(settings, one_company(settings, company), plan)
+    said = reconcile.approve(settings, made, items or [], who=who or getpass.getuser(), approved=not reject, why=why)
+    word = "Rejected" if reject else "Approved"
+    console.print(f"{word} {len(said)} items of plan {made.id} as {who or getpass.getuser()}.", highlight=False)
+
+
+@commands.command("apply")
+def apply_command(
+    plan: Annotated[str, typer.Argument(help="A plan's file, or the beginning of its id.")],
+    who: WhoOption = None,
+    company: CompanyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Carry out exactly this plan, as far as modes, approvals and brakes allow. Exit code 0: nothing was to do; 2:
+    done, or waiting for a person; 1: something failed."""
+    settings, store = load_settings(), open_store(load_settings())
+    of = one_company(settings, company)
+    made = reconcile.find_plan(settings, of, plan)
+    applied = reconcile.carry_out(
+        settings, store, of, made, who=who or getpass.getuser(), gusto=gusto_client(settings, of)
+    )
+    show_applied(applied, as_json)
+    if applied.state in ("failed", "partial", "throttled") and any(d.result == "failed" for d in applied.done):
+        raise typer.Exit(1)
+    if applied.done or applied.waiting:
+        raise typer.Exit(2)
+
+
+@commands.command()
+def explain(
+    person: Annotated[str, typer.Argument(help="Name, address, or id.")],
+    slug: Annotated[str, typer.Argument(metavar="APP")],
+    company: CompanyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Why somebody has, gets or loses an account: the rule, the facts, what happens next."""
+    settings = load_settings()
+    found = reconcile.explain(settings, open_store(settings), one_company(settings, company), person, slug)
+    if as_json:
+        typer.echo(json.dumps([_explained(one) for one in found], indent=2, default=str))
+        return
+    for one in found:
+        table = Table(box=None, show_header=False, pad_edge=False)
+        for name, value in _explained(one).items():
+            table.add_row(name, str(value))
+        console.print(table)
+
+
+def gusto_client(settings: Settings, company: Company) -> Callable[[], GustoClient] | None:
+    """Opens a client for the company's grant; None when the credentials of the application are not set."""
+    try:
+        oauth = oauth_app(settings)
+    except ConfigError:
+        return None
+    grant = f"gusto/{company.slug}"
+
+    def connect() -> GustoClient:
+        auth = GustoAuth(oauth, open_store(settings), grant)
+        return GustoClient(oauth.base_url, auth, grant=grant, state_folder=settings.connections)
+
+    return connect
+
+
+def show_plan(made: Plan, path: Path) -> None:
+    """The plan as tables: what is due, what comes, what is asked."""
+    due = [item for item in made.items if not item.due_at or datetime.fromisoformat(item.due_at) <= made.made_at]
+    coming = [item for item in made.items if item not in due]
+    for title, items in (("To do", due), ("In the next 14 days", coming), ("Questions", list(made.questions))):
+        if not items:
+            continue
+        table = Table("id", "app", "what", "who", "account", "why", title=title, title_justify="left", box=None)
+        for item in items:
+            when = f" at {item.due_at}" if item in coming else ""
+            table.add_row(
+                item.id, item.app, f"{item.action}{when}", item.person, item.account or (item.new or {}).get("email"),
+                f"{item.rule}: {item.reason}",
+            )  # fmt: skip
+        console.print(table)
+    console.print(
+        f"{len(made.items)} to do, {len(made.questions)} questions. Plan {made.id}: {path}" if made.items else
+        f"Nothing to do; {len(made.questions)} questions.", highlight=False, soft_wrap=True,
+    )  # fmt: skip
+
+
+def show_applied(applied: Applied, as_json: bool = False) -> None:
+    """What was done, and what waits."""
+    rows = [
+        {"id": d.item.id, "app": d.item.app, "what": d.item.action, "who": d.item.person, "result": str(d.result),
+         "why": d.problem} for d in applied.done
+    ] + [
+        {"id": g.item.id, "app": g.item.app, "what": g.item.action, "who": g.item.person, "result": g.verdict,
+         "why": g.why} for g in applied.waiting
+    ]  # fmt: skip
+    if as_json:
+        typer.echo(json.dumps({"state": applied.state, "items": rows}, indent=2))
+        return
+    table = Table("id", "app", "what", "who", "result", "why", box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*row.values())
+    console.print(table)
+    console.print(f"{applied.state}: {len(applied.done)} carried out, {len(applied.waiting)} waiting.", highlight=False)
+
+
+def _explained(one: Decision) -> dict[str, Any]:
+    return {
+        "person": one.person.name,
+        "app": one.app,
+        "account": one.login or "none",
+        "state": str(one.rule.state),
+        "rule": one.rule.id,
+        "why": one.reason,
+        "next": one.next_step,
+        "mode": str(one.rule.mode),
+        "access ends": one.person.removal_at or "no end is dated",
+        "facts": ", ".join(f"{name}={value}" for name, value in asdict(one.inputs).items() if value),
+        "evidence": "; ".join(one.evidence) or "none",
+    }

@@ -13,6 +13,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "gusto_pipeline"
 FILES = sorted(PACKAGE.rglob("*.py"))
+CLI = {"cli", "cli_accounts", "cli_common"}
 ORCHESTRATION = {"assets", "automation", "resources", "definitions"}
 
 FOUNDATION = {"clock", "schema"}
@@ -60,13 +61,13 @@ def own(file: Path) -> set[str]:
 def test_imports_go_downward(file):
     if part(file) in MAY_IMPORT:
         assert own(file) <= MAY_IMPORT[part(file)]
-    elif part(file) not in ("cli", "cli_accounts"):
+    elif part(file) not in CLI:
         assert "sandbox" not in own(file)
         assert "cli" not in own(file)
 
 
 def test_every_part_of_the_package_has_its_place():
-    known = MAY_IMPORT.keys() | ORCHESTRATION | {"cli", "cli_accounts", "__init__"}
+    known = MAY_IMPORT.keys() | ORCHESTRATION | {*CLI, "__init__"}
     assert {part(file) for file in FILES} <= known
 
 

@@ -1,0 +1,161 @@
+"""What was intended, what came of it, and who approved it: rows that are added and never changed.
+
+An intent is written before its call and an outcome after it, so that a process which dies in between leaves an open
+intent, which the next one settles by reading the app.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import uuid4
+
+import duckdb
+
+from gusto_pipeline.provisioning.plans import Item
+
+TABLES = """
+CREATE SCHEMA IF NOT EXISTS provisioning;
+CREATE TABLE IF NOT EXISTS provisioning.intents (
+    intent_id VARCHAR, company_uuid VARCHAR, plan_id VARCHAR, item_id VARCHAR, app VARCHAR, action VARCHAR,
+    rule VARCHAR, person_id VARCHAR, account_id VARCHAR, login VARCHAR, due_at TIMESTAMPTZ, intended_at TIMESTAMPTZ,
+    who VARCHAR
+);
+CREATE TABLE IF NOT EXISTS provisioning.outcomes (
+    intent_id VARCHAR, company_uuid VARCHAR, outcome VARCHAR, account_id VARCHAR, problem VARCHAR, ended_at TIMESTAMPTZ
+);
+CREATE TABLE IF NOT EXISTS provisioning.approvals (
+    company_uuid VARCHAR, item_id VARCHAR, plan_id VARCHAR, app VARCHAR, action VARCHAR, person_id VARCHAR,
+    account_id VARCHAR, approved BOOLEAN, who VARCHAR, approved_at TIMESTAMPTZ, why VARCHAR
+);
+COMMENT ON TABLE provisioning.intents IS 'Every change of an account, written before it was sent';
+COMMENT ON TABLE provisioning.outcomes IS 'What came of each intent; one without a row is still open';
+COMMENT ON TABLE provisioning.approvals IS 'Who said yes or no to what, in which plan; the last word counts'
+"""
+
+
+class Result(StrEnum):
+    """How an intent ended. `nothing_to_do`: it was so already. `not_done`: found undone after a crash."""
+
+    DONE = "done"
+    NOTHING_TO_DO = "nothing_to_do"
+    FAILED = "failed"
+    THROTTLED = "throttled"
+    UNKNOWN = "unknown"
+    NOT_DONE = "not_done"
+
+
+@dataclass(frozen=True)
+class Intent:
+    """An intent as it was written."""
+
+    intent_id: str
+    item_id: str
+    app: str
+    action: str
+    account_id: str | None
+    login: str | None
+
+
+def intend(
+    connection: duckdb.DuckDBPyConnection, company_uuid: str, plan_id: str, item: Item, who: str, now: datetime
+) -> str:
+    """Write down that `item` is about to be carried out; gives the intent's id."""
+    intent_id = str(uuid4())
+    login = (item.new or {}).get("email") or item.account
+    connection.execute(
+        "INSERT INTO provisioning.intents VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+        [
+            intent_id, company_uuid, plan_id, item.id, item.app, item.action, item.rule, item.person_id,
+            item.account_id, login, item.due_at, now, who,
+        ],
+    )  # fmt: skip
+    return intent_id
+
+
+def end(
+    connection: duckdb.DuckDBPyConnection,
+    company_uuid: str,
+    intent_id: str,
+    result: Result,
+    now: datetime,
+    *,
+    account_id: str | None = None,
+    problem: str = "",
+) -> None:
+    """Write down what came of an intent. account_id: of the account that was made, or that it was about."""
+    connection.execute(
+        "INSERT INTO provisioning.outcomes VALUES ($1, $2, $3, $4, $5, $6)",
+        [intent_id, company_uuid, result, account_id, problem, now],
+    )
+
+
+def open_intents(connection: duckdb.DuckDBPyConnection, company_uuid: str) -> list[Intent]:
+    """Intents whose outcome nobody knows: a process died, or the app's answer never came. Oldest first."""
+    rows = connection.execute(
+        "SELECT intent_id, item_id, app, action, account_id, login FROM provisioning.intents i "
+        "WHERE company_uuid = $1 AND NOT EXISTS (FROM provisioning.outcomes o "
+        "  WHERE o.intent_id = i.intent_id AND o.outcome <> 'unknown') "
+        "ORDER BY intended_at",
+        [company_uuid],
+    ).fetchall()
+    return [Intent(*row) for row in rows]
+
+
+def approve(
+    connection: duckdb.DuckDBPyConnection,
+    company_uuid: str,
+    plan_id: str,
+    items: Iterable[Item],
+    *,
+    who: str,
+    now: datetime,
+    approved: bool = True,
+    why: str = "",
+) -> None:
+    """Record that a person says yes (or takes it back) to these items of a plan."""
+    connection.executemany(
+        "INSERT INTO provisioning.approvals VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        [
+            [company_uuid, i.id, plan_id, i.app, i.action, i.person_id, i.account_id, approved, who, now, why]
+            for i in items
+        ],
+    )
+
+
+def approved_items(connection: duckdb.DuckDBPyConnection, company_uuid: str) -> frozenset[str]:
+    """Ids of the items whose last word was yes and that were not carried out since."""
+    rows = connection.execute(
+        "SELECT item_id FROM (FROM provisioning.approvals WHERE company_uuid = $1 "
+        "  QUALIFY row_number() OVER (PARTITION BY item_id ORDER BY approved_at DESC) = 1) a "
+        "WHERE approved AND NOT EXISTS (FROM provisioning.intents i JOIN provisioning.outcomes o USING (intent_id) "
+        "  WHERE i.company_uuid = $1 AND i.item_id = a.item_id AND i.intended_at > a.approved_at "
+        "  AND o.outcome IN ('done', 'nothing_to_do'))",
+        [company_uuid],
+    ).fetchall()
+    return frozenset(row[0] for row in rows)
+
+
+def apps_with_removals(connection: duckdb.DuckDBPyConnection, company_uuid: str) -> frozenset[str]:
+    """Apps in which a removal that a person approved was carried out before."""
+    rows = connection.execute(
+        "SELECT DISTINCT i.app FROM provisioning.intents i JOIN provisioning.outcomes o USING (intent_id) "
+        "JOIN provisioning.approvals a ON a.item_id = i.item_id AND a.company_uuid = i.company_uuid AND a.approved "
+        "WHERE i.company_uuid = $1 AND o.outcome = 'done' AND i.action IN ('suspend', 'delete', 'cancel_invitation')",
+        [company_uuid],
+    ).fetchall()
+    return frozenset(row[0] for row in rows)
+
+
+def begun_since(
+    connection: duckdb.DuckDBPyConnection, company_uuid: str, since: datetime
+) -> list[tuple[str, str, str, str, datetime]]:
+    """(item id, app, action, rule, when) of every intent since then, whatever came of it."""
+    rows: list[tuple[str, str, str, str, datetime]] = connection.execute(
+        "SELECT item_id, app, action, rule, intended_at FROM provisioning.intents "
+        "WHERE company_uuid = $1 AND intended_at >= $2 ORDER BY intended_at",
+        [company_uuid, since],
+    ).fetchall()
+    return rows

@@ -1,0 +1,252 @@
+"""From decisions to a plan: what to do now, what comes in the next 14 days, what to ask, and what the brakes hold."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import duckdb
+
+from gusto_pipeline.provisioning import brakes, log
+from gusto_pipeline.provisioning.app import App
+from gusto_pipeline.provisioning.decisions import CALLS, Action, Hr, Link, Mode, Reading, decide
+from gusto_pipeline.provisioning.dismissal import look_ahead
+from gusto_pipeline.provisioning.plans import Item, Plan, in_order
+from gusto_pipeline.provisioning.reconciliation import Decision, Person, Wanted
+from gusto_pipeline.provisioning.store import of
+
+INVITATIONS = 3  # so often an invitation is sent before a person is asked
+_ALIVE = {Hr.ACTIVE, Hr.LEAVE, Hr.LEAVING, Hr.FUTURE_NEAR}
+
+
+def make_plan(
+    decisions: Sequence[Decision],
+    apps: Mapping[str, tuple[App, Wanted]],
+    company: str,
+    company_uuid: str,
+    tries: Mapping[tuple[str, str], int],
+    now: datetime,
+) -> Plan:
+    """What the decisions come to: things to do now and on their day (14 days ahead), and questions.
+
+    tries: how often an invitation was sent again, by app and account id.
+    """
+    items: list[Item] = []
+    questions: list[Item] = []
+    for decision in decisions:
+        app, wanted = apps[decision.app]
+        item = _item(decision, app, wanted, tries)
+        if item is None:
+            continue
+        asks = decision.rule.mode in (Mode.ASK, Mode.ASK_URGENT) or item.action not in CALLS
+        (questions if asks else items).append(item)
+    items += _coming(decisions, apps, now)
+    first = frozenset(slug for slug, (app, _) in apps.items() if app.identity_provider)
+    return Plan(
+        company=company,
+        company_uuid=company_uuid,
+        made_at=now,
+        items=in_order(items, first),
+        questions=in_order(questions, first),
+    )
+
+
+def _item(decision: Decision, app: App, wanted: Wanted, tries: Mapping[tuple[str, str], int]) -> Item | None:
+    rule, action, due, reason = decision.rule, decision.rule.action, None, decision.reason
+    mode, new = rule.mode, None
+    if action in (Action.NONE, Action.UPDATE) or mode in (Mode.NONE, Mode.TELL):
+        return None
+    if action is Action.DELETE:
+        if wanted.delete_after_days is None or (app.removal == "deactivates"):
+            return None
+        if decision.taken_at:
+            due = decision.taken_at + timedelta(days=wanted.delete_after_days)
+    if action in (Action.SUSPEND, Action.CANCEL_INVITATION) and decision.inputs.hr is Hr.ENDED:
+        due = decision.person.removal_at  # as it was planned ahead, so that a yes given then still counts
+    if action is Action.CREATE:
+        email = _address(decision.person, wanted.address)
+        taken = email and decision.inputs.link is Link.REFUSED and email == (decision.login or "").casefold()
+        if not email or taken:
+            problem = "that address is the other account's" if taken else "there is no address to create it with"
+            return _made(decision, app, "identify", "ask", reason=f"{reason} But {problem}.", effect="nothing yet")
+        new = _new(decision.person, email, wanted)
+    if action is Action.INVITE_AGAIN:
+        sent = tries.get((decision.app, decision.account_id or ""), 0)
+        if sent >= INVITATIONS or app.invite_again is None:
+            problem = f"it was sent {sent} times already" if app.invite_again else f"{app.name} cannot send it again"
+            return _made(decision, app, "identify", "ask", reason=f"{reason} But {problem}.", effect="nothing yet")
+    if (action is Action.REACTIVATE and app.reactivate is None) or (action is Action.RESTORE and app.restore is None):
+        problem = f"{app.name} cannot take it back by itself"
+        return _made(decision, app, "identify", "ask", reason=f"{reason} But {problem}.", effect="by hand in the app")
+    return _made(decision, app, action, mode, reason=reason, effect=_effect(action, app), due=due, new=new)
+
+
+def _made(
+    decision: Decision,
+    app: App,
+    action: str,
+    mode: str,
+    *,
+    reason: str,
+    effect: str,
+    due: datetime | None = None,
+    new: dict[str, Any] | None = None,
+) -> Item:
+    return Item(
+        app=app.slug,
+        action=str(action),
+        rule=decision.rule.id,
+        state=str(decision.rule.state),
+        mode=str(mode),
+        effect=effect,
+        reason=reason,
+        next_step=decision.next_step,
+        person_id=decision.person.id,
+        person=decision.person.name,
+        account_id=decision.account_id,
+        account=decision.login,
+        due_at=due.isoformat() if due else None,
+        needs_approval=mode == Mode.APPROVE,
+        inputs={name: None if value is None else str(value) for name, value in asdict(decision.inputs).items()},
+        evidence=decision.evidence,
+        new=new,
+    )
+
+
+def _coming(decisions: Iterable[Decision], apps: Mapping[str, tuple[App, Wanted]], now: datetime) -> list[Item]:
+    """Removals of the next 14 days, each at its instant: what the table will say then, as far as it is known now."""
+    leaving = {
+        f"{n}": decision
+        for n, decision in enumerate(decisions)
+        if decision.person.removal_at and decision.inputs.hr in _ALIVE and decision.inputs.app is Reading.OK
+    }
+    ends = {key: decision.person.removal_at for key, decision in leaving.items() if decision.person.removal_at}
+    items = []
+    for at, key in look_ahead(ends, now):
+        decision = leaving[key]
+        then = decide(replace(decision.inputs, hr=Hr.ENDED))
+        if then.action not in (Action.SUSPEND, Action.CANCEL_INVITATION) or then.mode is not Mode.LIMITED:
+            continue
+        app, wanted = apps[decision.app]
+        zone = ZoneInfo(wanted.timing.zone)
+        last_day = decision.person.facts["last_day"]
+        reason = f"Leaves on {last_day}; access ends at {at.astimezone(zone):%Y-%m-%d %H:%M %Z}."
+        later = replace(decision, rule=then, inputs=replace(decision.inputs, hr=Hr.ENDED))
+        effect = _effect(then.action, app)
+        items.append(_made(later, app, then.action, then.mode, reason=reason, effect=effect, due=at))
+    return items
+
+
+def _effect(action: Action, app: App) -> str:
+    """What an action comes to in this app, in words."""
+    removes = f"{app.name} {app.removal} it"
+    note = f" ({app.removal_note})" if app.removal_note else ""
+    match action:
+        case Action.CREATE:
+            made = "invite them" if app.invites else "make the account"
+            return f"{made}{', with a mailbox' if app.creates_mailbox else ''}"
+        case Action.SUSPEND:
+            return "stop it from signing in" if app.suspend else f"remove: {removes}{note}"
+        case Action.DELETE:
+            return f"remove: {removes}{note}"
+        case Action.CANCEL_INVITATION:
+            return "withdraw the invitation"
+        case Action.INVITE_AGAIN:
+            return "send the invitation again"
+        case Action.REACTIVATE:
+            return "let it sign in again"
+        case Action.RESTORE:
+            return "take it out of the bin"
+    return "a person decides"
+
+
+def _address(person: Person, form: str) -> str:
+    match form:
+        case "work":
+            found = person.facts["work_email"]
+        case "personal":
+            found = person.facts["personal_email"]
+        case _:
+            given, family = (_plain(person.facts[name] or "") for name in ("given_name", "family_name"))
+            found = form.format(given=given, family=family) if given and family else ""
+    return str(found or "").casefold()
+
+
+def _plain(name: str) -> str:
+    text = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return "".join(c for c in text if c.isalnum() or c == "-")
+
+
+def _new(person: Person, email: str, wanted: Wanted) -> dict[str, Any]:
+    facts = person.facts
+    new = {
+        "email": email,
+        "given_name": facts["given_name"] or "",
+        "family_name": facts["family_name"] or "",
+        "personal_email": facts["personal_email"],
+        "employee_number": next(iter(facts["employee_codes"] or ()), None),
+        "title": facts["title"],
+        "department": facts["department"],
+        "role": wanted.role or None,
+        "licence": wanted.licence or None,
+        "groups": list(wanted.groups),
+    }
+    return {name: value for name, value in new.items() if value not in (None, [])}
+
+
+def held_back(
+    items: Sequence[Item],
+    connection: duckdb.DuckDBPyConnection,
+    company_uuid: str,
+    approved: frozenset[str],
+    now: datetime,
+) -> dict[str, str]:
+    """Items that the brakes hold, by id, and why. Counts what was done in the last 24 hours."""
+    due = [item for item in items if item.due_at is None or datetime.fromisoformat(item.due_at) <= now]
+    planned = [
+        brakes.Planned(item.id, item.app, brake)
+        for item in due
+        if (brake := _brake(item.action, item.inputs.get("hr")))
+    ]
+    done = [
+        brakes.Done(id=item_id, app=app, brake=brake, at=at, approved=item_id in approved)
+        for item_id, app, action, rule, at in log.begun_since(connection, company_uuid, now - brakes.WINDOW)
+        if (brake := _brake(action, Hr.ENDED if rule in ("A3", "S1", "S4") else None))
+    ]
+    linked = dict(
+        connection.execute(
+            f"SELECT app, count(*) FROM provisioning.links WHERE {of(company_uuid, '')} GROUP BY app"
+        ).fetchall()
+    )
+    listed, vanished, read_at = connection.execute(
+        "SELECT count(*) FILTER (NOT vanished), count(*) FILTER (vanished AND last_seen > $1), max(last_seen) "
+        f"FROM provisioning.people WHERE merged_into IS NULL AND {of(company_uuid, '')}",
+        [now - brakes.WINDOW],
+    ).fetchall()[0]
+    hr = brakes.HrList(listed, vanished, read_at or datetime.min.replace(tzinfo=UTC))
+    holds = brakes.holds(planned, done, now=now, linked=linked, hr=hr, approved=approved)
+    return {action: hold.why for hold in holds for action in hold.actions}
+
+
+def invitations_sent(connection: duckdb.DuckDBPyConnection, company_uuid: str) -> dict[tuple[str, str], int]:
+    """How often an invitation was sent again, by app and account."""
+    rows = connection.execute(
+        "SELECT app, account_id, count(*) FROM provisioning.intents "
+        f"WHERE action = 'invite_again' AND account_id IS NOT NULL AND {of(company_uuid, '')} GROUP BY ALL"
+    ).fetchall()
+    return {(app, account_id): count for app, account_id, count in rows}
+
+
+def _brake(action: str, hr: str | None) -> brakes.Brake | None:
+    match action:
+        case "create" | "invite_again":
+            return brakes.Brake.CREATES
+        case "suspend" | "delete" if hr == Hr.ENDED:
+            return brakes.Brake.REMOVALS
+        case "suspend" | "delete" | "cancel_invitation":
+            return brakes.Brake.EXTRAS
+    return None

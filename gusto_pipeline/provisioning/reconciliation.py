@@ -1,0 +1,480 @@
+"""From what the warehouse knows to decisions: every person in every connected app.
+
+Reads one company's people, accounts, matches and log in a few queries, decides in memory, and writes nothing but the
+table of decisions. The rules themselves are in `decisions`, `dismissal` and `brakes`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from fnmatch import fnmatchcase
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import duckdb
+
+from gusto_pipeline.provisioning import brakes, log
+from gusto_pipeline.provisioning.account import Account, Status
+from gusto_pipeline.provisioning.app import App
+from gusto_pipeline.provisioning.decisions import (
+    Acct,
+    By,
+    Hr,
+    Inputs,
+    Link,
+    Prot,
+    Reading,
+    Rule,
+    Want,
+    decide,
+)
+from gusto_pipeline.provisioning.decisions import Spell as SpellKind
+from gusto_pipeline.provisioning.dismissal import (
+    DAY,
+    Employment,
+    HrRecord,
+    Timing,
+    employment_start,
+    hr_state,
+    removal_instant,
+    spell,
+)
+from gusto_pipeline.provisioning.store import insert, load_accounts, of, script
+from gusto_pipeline.warehouse.flatten import literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What a company wants in one app. who: SQL condition over provisioning.people, empty: whoever has an account.
+
+    address: login of new accounts: work, personal, or a form with {given} and {family}. The others as in pipeline.yaml.
+    """
+
+    who: str = ""
+    timing: Timing = field(default_factory=Timing)
+    address: str = "work"
+    role: str = ""
+    licence: str = ""
+    groups: tuple[str, ...] = ()
+    delete_after_days: int | None = None
+    protect: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Person:
+    """One row of provisioning.people, with its HR state at the moment and when access ends."""
+
+    id: str
+    name: str
+    facts: Mapping[str, Any]
+    record: HrRecord
+    hr: Hr
+    removal_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What the table says about one person in one app, about one account if there is one."""
+
+    person: Person
+    app: str
+    account_id: str | None
+    account: Account | None
+    inputs: Inputs
+    rule: Rule
+    reason: str
+    next_step: str
+    evidence: tuple[str, ...] = ()
+    taken_at: datetime | None = None
+
+    @property
+    def login(self) -> str | None:
+        """What the app calls the account."""
+        if self.account is None:
+            return self.account_id
+        return next(iter(self.account.emails), None) or self.account.user_name or self.account.id
+
+
+class RuleError(Exception):
+    """A rule of pipeline.yaml cannot be applied; the message says which and why."""
+
+
+def decide_all(
+    connection: duckdb.DuckDBPyConnection,
+    company_uuid: str,
+    apps: Mapping[str, tuple[App, Wanted]],
+    now: datetime,
+    *,
+    only: str | None = None,
+) -> list[Decision]:
+    """A decision for every person in scope and every app, one for each account that is or may be theirs.
+
+    only: a single person's id. Raises RuleError for a condition that DuckDB cannot evaluate.
+    """
+    found: list[Decision] = []
+    for app, wanted in apps.values():
+        view = _AppView.read(connection, company_uuid, app, wanted, now)
+        for person in people(connection, company_uuid, wanted.timing, now, only=only):
+            found += view.decisions(person, now)
+    return found
+
+
+def people(
+    connection: duckdb.DuckDBPyConnection, company_uuid: str, timing: Timing, now: datetime, *, only: str | None = None
+) -> list[Person]:
+    """The people that are decided about, by name: in scope and not merged into somebody else."""
+    condition = of(company_uuid, "", "", only or "")
+    query = connection.execute(
+        "SELECT * FROM provisioning.people "
+        f"WHERE coalesce(out_of_scope, '') = '' AND merged_into IS NULL AND {condition} ORDER BY name, person_id"
+    )
+    names = [column[0] for column in query.description]
+    today = now.astimezone(ZoneInfo(timing.zone)).date()
+    made = []
+    for row in query.fetchall():
+        facts = dict(zip(names, row, strict=True))
+        record = HrRecord(
+            employments=tuple(Employment(s["first_day"], s["last_day"]) for s in facts["spells"] or ()),
+            onboarded=bool(facts["onboarded"]),
+            leaves=((today, today),) if facts["on_leave"] else (),
+            work_zone=facts["zone"],
+            listed=not facts["vanished"],
+        )
+        current = Employment(facts["first_day"], facts["last_day"])
+        made.append(
+            Person(
+                facts["person_id"],
+                facts["name"],
+                facts,
+                record,
+                hr_state([record], now, timing),
+                removal_instant(current, timing, facts["zone"]),
+            )
+        )
+    return made
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """That we took an account away, and when."""
+
+    action: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class _AppView:
+    """Everything that decisions about one app look at, read once."""
+
+    app: App
+    wanted: Wanted
+    reading: Reading
+    why_stale: str
+    read_at: datetime | None
+    accounts: Mapping[str, Account]
+    matches: Mapping[str, Sequence[tuple[str, str, str, str]]]  # by person: account, outcome, sentence, evidence
+    claims: Mapping[str, Sequence[str]]  # by account: names of all who may hold it
+    taken: Mapping[str, _Taken]
+    by_others: frozenset[str]
+    marked: Mapping[str, str]
+    elsewhere: Mapping[str, str]
+    wants: frozenset[str] | None
+    exceptions: Mapping[str, bool]
+
+    @classmethod
+    def read(
+        cls, connection: duckdb.DuckDBPyConnection, company: str, app: App, wanted: Wanted, now: datetime
+    ) -> _AppView:
+        slug = app.slug
+        accounts = {account.id: account for account in load_accounts(connection, company, slug)}
+        reading, why, read_at = read_state(connection, company, slug, now)
+        matches: dict[str, list[tuple[str, str, str, str]]] = defaultdict(list)
+        claims: dict[str, list[str]] = defaultdict(list)
+        rows = connection.execute(
+            "SELECT m.person_id, m.account_id, m.outcome, m.sentence, m.evidence, p.name FROM provisioning.matches m "
+            "JOIN provisioning.people p USING (company_uuid, person_id) "
+            f"WHERE m.company_uuid = {literal(company)} AND m.app = {literal(slug)} AND m.person_id IS NOT NULL "
+            "ORDER BY m.account_id, p.name"
+        ).fetchall()
+        for person_id, account_id, outcome, sentence, evidence, name in rows:
+            matches[person_id].append((account_id, outcome, sentence or "", evidence or ""))
+            if outcome != "refused":
+                claims[account_id].append(name)
+        taken, by_others = _taken_away(connection, company, slug)
+        marked = dict(
+            connection.execute(f"SELECT account_id, mark FROM provisioning.marks WHERE {of(company, slug)}").fetchall()
+        )
+        exceptions = dict(
+            connection.execute(
+                "SELECT person_id, wanted FROM provisioning.wants "
+                f"WHERE {of(company, slug)} AND (until IS NULL OR until >= $1) "
+                "QUALIFY row_number() OVER (PARTITION BY person_id ORDER BY decided_at DESC) = 1",
+                [now.date()],
+            ).fetchall()
+        )
+        return cls(
+            app, wanted, reading, why, read_at, accounts, matches, claims, taken, by_others, marked,
+            _alive_elsewhere(connection, company, slug, now), _who(connection, company, slug, wanted), exceptions,
+        )  # fmt: skip
+
+    def decisions(self, person: Person, now: datetime) -> list[Decision]:
+        mine = self.matches.get(person.id, ())
+        held = [row for row in mine if row[1] == Link.LINKED]
+        present = [row for row in held if self._acct(row[0], now) not in (Acct.ABSENT, Acct.TRASH)]
+        # An account that is gone is history as soon as there is another.
+        held = present or held[:1]
+        maybe = [row for row in mine if row[1] in (Link.CANDIDATE, Link.DISPUTED)]
+        refused = [row for row in mine if row[1] == Link.REFUSED]
+        rows = [*held, *maybe] or refused[:1]
+        if not rows:
+            return [self._decision(person, None, Link.NONE, "", now)]
+        return [self._decision(person, account_id, Link(outcome), why, now) for account_id, outcome, why, _ in rows]
+
+    def _decision(self, person: Person, account_id: str | None, link: Link, evidence: str, now: datetime) -> Decision:
+        account = self.accounts.get(account_id or "")
+        acct = self._acct(account_id, now)
+        inputs = Inputs(
+            app=self.reading,
+            hr=person.hr,
+            want=self._want(person, link, acct),
+            link=link,
+            acct=acct,
+            by=self._by(account_id, link, acct),
+            prot=self._prot(account_id, account),
+            spell=self._spell(person, account_id, link, acct, now),
+        )
+        rule = decide(inputs)
+        taken = self.taken.get(account_id or "")
+        facts = self._facts(person, account_id, account, evidence, taken)
+        return Decision(
+            person=person,
+            app=self.app.slug,
+            account_id=account_id,
+            account=account,
+            inputs=inputs,
+            rule=rule,
+            reason=rule.reason.format_map(facts),
+            next_step=rule.next_step.format_map(facts),
+            evidence=tuple(filter(None, (evidence, self.elsewhere.get(account_id or ""), self.why_stale))),
+            taken_at=taken.at if taken else None,
+        )
+
+    def _acct(self, account_id: str | None, now: datetime) -> Acct:
+        account = self.accounts.get(account_id or "")
+        if account is None:
+            return Acct.ABSENT
+        match account.status:
+            case Status.INVITED:
+                lapsed = account.invited_until is not None and account.invited_until <= now
+                return Acct.LAPSED if lapsed else Acct.INVITED
+            case Status.SUSPENDED:
+                return Acct.SUSPENDED
+            case Status.DELETED:
+                return Acct.TRASH
+        return Acct.ACTIVE
+
+    def _want(self, person: Person, link: Link, acct: Acct) -> Want:
+        if person.id in self.exceptions:
+            return Want.YES if self.exceptions[person.id] else Want.NO
+        if self.wants is None:  # nothing is said: as it is, so it should be
+            return Want.YES if link is Link.LINKED and acct in (Acct.ACTIVE, Acct.INVITED) else Want.NO
+        return Want.YES if person.id in self.wants else Want.NO
+
+    def _by(self, account_id: str | None, link: Link, acct: Acct) -> By | None:
+        if acct not in (Acct.SUSPENDED, Acct.TRASH) and not (acct is Acct.ABSENT and link is Link.LINKED):
+            return None
+        ours = account_id in self.taken and account_id not in self.by_others
+        return By.US if ours else By.OTHERS
+
+    def _spell(self, person: Person, account_id: str | None, link: Link, acct: Acct, now: datetime) -> SpellKind | None:
+        if self._by(account_id, link, acct) is not By.US:
+            return None
+        at = self.taken[account_id or ""].at
+        # The employment that had ended when it was taken away, by the dates as they are known now.
+        before = employment_start([person.record], at - DAY, replace(self.wanted.timing, lead_days=0))
+        return spell(before, [person.record], now, self.wanted.timing)
+
+    def _prot(self, account_id: str | None, account: Account | None) -> Prot:
+        if account is None:
+            return Prot.PLAIN
+        logins = [login.casefold() for login in (*account.emails, account.user_name or "")]
+        shielded = (
+            account.bot
+            or account.owner
+            or account.id in self.marked
+            or account_id in self.elsewhere
+            or self._last_admin(account)
+            or any(fnmatchcase(login, pattern.casefold()) for login in logins for pattern in self.wanted.protect)
+        )
+        return Prot.PROTECTED if shielded else Prot.PLAIN
+
+    def _last_admin(self, account: Account) -> bool:
+        admins = [a for a in self.accounts.values() if (a.admin or a.owner) and a.status is Status.ACTIVE]
+        return admins == [account]
+
+    def _facts(
+        self, person: Person, account_id: str | None, account: Account | None, evidence: str, taken: _Taken | None
+    ) -> dict[str, str]:
+        zone = ZoneInfo(self.wanted.timing.zone)
+        first, last = person.facts["first_day"], person.facts["last_day"]
+        login = account_id or ""
+        if account:
+            login = next(iter(account.emails), None) or account.user_name or account.id
+        others = [name for name in self.claims.get(account_id or "", ()) if name != person.name]
+        return {
+            "app": self.app.name,
+            "account": login,
+            "first_day": str(first) if first else "none is entered",
+            "last_day": str(last) if last else "a day unknown",
+            "removal_at": f"{person.removal_at.astimezone(zone):%Y-%m-%d %H:%M %Z}" if person.removal_at else "unknown",
+            "read_at": f"{self.read_at.astimezone(zone):%Y-%m-%d %H:%M %Z}" if self.read_at else "never",
+            "taken_on": f"{taken.at.astimezone(zone):%Y-%m-%d}" if taken else "a day unknown",
+            "evidence": evidence.rstrip(".") or "nothing certain",
+            "claims": ", ".join(others) or "somebody else",
+        }
+
+
+def read_state(
+    connection: duckdb.DuckDBPyConnection, company: str, app: str, now: datetime
+) -> tuple[Reading, str, datetime | None]:
+    """Whether an app's last complete list can be trusted now, why not, and when it was read."""
+    rows = connection.execute(
+        "SELECT max_by(accounts, read_at) FILTER (complete), max(read_at) FILTER (complete), "
+        "arg_max(problem, read_at) FILTER (NOT complete), max(read_at) FILTER (NOT complete) "
+        f"FROM provisioning.account_reads WHERE {of(company, app)}"
+    ).fetchall()
+    count, read_at, problem, failed_at = rows[0]
+    failing = problem if failed_at and (read_at is None or failed_at > read_at) else ""
+    state, why = brakes.reading(count=count or 0, last_good=count, read_at=read_at, now=now, problem=failing or "")
+    return state, why, read_at
+
+
+def _taken_away(
+    connection: duckdb.DuckDBPyConnection, company: str, app: str
+) -> tuple[dict[str, _Taken], frozenset[str]]:
+    """What we took away last, by account; and which of those were seen alive again since, so that it was others."""
+    rows = connection.execute(
+        "SELECT o.account_id, arg_max(i.action, o.ended_at), max(o.ended_at) FROM provisioning.intents i "
+        "JOIN provisioning.outcomes o USING (intent_id) "
+        f"WHERE i.company_uuid = {literal(company)} AND i.app = {literal(app)} AND o.account_id IS NOT NULL "
+        "AND o.outcome IN ('done', 'nothing_to_do') GROUP BY o.account_id "
+        "HAVING arg_max(i.action, o.ended_at) IN ('suspend', 'delete', 'cancel_invitation')"
+    ).fetchall()
+    taken = {account_id: _Taken(action, at) for account_id, action, at in rows}
+    alive = dict(
+        connection.execute(
+            "SELECT account_id, max(seen_at) FROM provisioning.account_states "
+            f"WHERE {of(company, app)} AND status IN ('active', 'invited') GROUP BY account_id"
+        ).fetchall()
+    )
+    return taken, frozenset(id for id, one in taken.items() if id in alive and alive[id] > one.at)
+
+
+def _alive_elsewhere(connection: duckdb.DuckDBPyConnection, company: str, app: str, now: datetime) -> dict[str, str]:
+    """Accounts of the same tenant that belong to somebody who works for another company of ours, and why."""
+    rows = connection.execute(
+        "WITH tenants AS (SELECT company_uuid, max_by(tenant_id, read_at) AS tenant FROM provisioning.account_reads "
+        f"  WHERE complete AND app = {literal(app)} GROUP BY company_uuid) "
+        "SELECT l.account_id, any_value(p.name) FROM provisioning.links l "
+        "JOIN provisioning.people p USING (company_uuid, person_id) JOIN tenants t USING (company_uuid) "
+        f"WHERE l.app = {literal(app)} AND l.company_uuid <> $1 AND NOT p.vanished "
+        "AND (p.last_day IS NULL OR p.last_day >= $2) "
+        "AND t.tenant = (SELECT tenant FROM tenants WHERE company_uuid = $1) GROUP BY l.account_id",
+        [company, now.date() - DAY],
+    ).fetchall()
+    return {account_id: f"it is also {name}'s, who works for another connected company" for account_id, name in rows}
+
+
+def _who(connection: duckdb.DuckDBPyConnection, company: str, app: str, wanted: Wanted) -> frozenset[str] | None:
+    if not wanted.who:
+        return None
+    try:
+        rows = connection.execute(
+            f"SELECT person_id FROM provisioning.people WHERE company_uuid = {literal(company)} AND ({wanted.who})"
+        ).fetchall()
+    except duckdb.Error as error:
+        said = str(error).splitlines()[0]
+        raise RuleError(f"pipeline.yaml, provisioning.apps.{app}.who cannot be evaluated: {said}") from None
+    return frozenset(row[0] for row in rows)
+
+
+# -- what is kept of it ---------------------------------------------------------------------------------------
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS provisioning.wants (
+    company_uuid VARCHAR, app VARCHAR, person_id VARCHAR, wanted BOOLEAN, until DATE, who VARCHAR, why VARCHAR,
+    decided_at TIMESTAMPTZ
+);
+CREATE TABLE IF NOT EXISTS provisioning.account_states (
+    company_uuid VARCHAR, app VARCHAR, account_id VARCHAR, status VARCHAR, before VARCHAR, seen_at TIMESTAMPTZ
+);
+CREATE TABLE IF NOT EXISTS provisioning.decisions (
+    company_uuid VARCHAR, app VARCHAR, person_id VARCHAR, person VARCHAR, account_id VARCHAR, login VARCHAR,
+    hr VARCHAR, want VARCHAR, link VARCHAR, acct VARCHAR, taken_by VARCHAR, prot VARCHAR, spell VARCHAR,
+    reading VARCHAR, rule VARCHAR, state VARCHAR, action VARCHAR, mode VARCHAR, reason VARCHAR, next_step VARCHAR,
+    evidence VARCHAR[], removal_at TIMESTAMPTZ, decided_at TIMESTAMPTZ
+);
+COMMENT ON TABLE provisioning.wants IS 'Who should have an app whatever rules say, by hand; the last word counts';
+COMMENT ON TABLE provisioning.account_states IS 'Every change of an account''s status, when it was first seen';
+COMMENT ON TABLE provisioning.decisions IS 'What was decided last about each person in each app, and why'
+"""
+
+
+def prepare(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make every table that reconciliation needs, where it is missing."""
+    connection.execute(script("schema"))
+    connection.execute(log.TABLES)
+    connection.execute(TABLES)
+
+
+def note_states(connection: duckdb.DuckDBPyConnection, company_uuid: str, app: str, seen_at: datetime) -> int:
+    """Write down which accounts are in another status than when they were last looked at; `absent` for those gone."""
+    where = of(company_uuid, app)
+    return int(
+        connection.execute(
+            "INSERT INTO provisioning.account_states "
+            f"WITH latest AS (FROM provisioning.account_states WHERE {where} "
+            "  QUALIFY row_number() OVER (PARTITION BY account_id ORDER BY seen_at DESC) = 1), "
+            f"now AS (SELECT account_id, status FROM provisioning.accounts WHERE {where}) "
+            f"SELECT {literal(company_uuid)}, {literal(app)}, coalesce(now.account_id, latest.account_id), "
+            "coalesce(now.status, 'absent'), latest.status, $1 FROM now FULL JOIN latest USING (account_id) "
+            "WHERE coalesce(now.status, 'absent') IS DISTINCT FROM latest.status",
+            [seen_at],
+        ).fetchall()[0][0]
+    )
+
+
+def keep(
+    connection: duckdb.DuckDBPyConnection, company_uuid: str, decisions: Sequence[Decision], now: datetime
+) -> None:
+    """Replace the company's decisions by these."""
+    connection.execute(f"DELETE FROM provisioning.decisions WHERE {of(company_uuid, '')}")
+    rows = []
+    for one in decisions:
+        inputs = {name: None if value is None else str(value) for name, value in asdict(one.inputs).items()}
+        rows.append(
+            {
+                "company_uuid": company_uuid,
+                "app": one.app,
+                "person_id": one.person.id,
+                "person": one.person.name,
+                "account_id": one.account_id,
+                "login": one.login,
+                **{name: inputs[name] for name in ("hr", "want", "link", "acct", "prot", "spell")},
+                "taken_by": inputs["by"],
+                "reading": inputs["app"],
+                "rule": one.rule.id,
+                "state": str(one.rule.state),
+                "action": str(one.rule.action),
+                "mode": str(one.rule.mode),
+                "reason": one.reason,
+                "next_step": one.next_step,
+                "evidence": list(one.evidence),
+                "removal_at": one.person.removal_at.isoformat() if one.person.removal_at else None,
+                "decided_at": now.isoformat(),
+            }
+        )
+    insert(connection, "decisions", rows)

@@ -1,0 +1,325 @@
+"""Reconciling a company's people with its apps' accounts: read, match, decide, plan, and carry out what may be.
+
+Joins Gusto, the apps, the warehouse and the files of plans. The rules are in `provisioning`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from gusto_pipeline.accounts import connected_apps, open_session, read_app
+from gusto_pipeline.clock import Clock, utcnow
+from gusto_pipeline.config import Settings
+from gusto_pipeline.connections.store import ConnectionStore
+from gusto_pipeline.gusto.client import GustoClient
+from gusto_pipeline.gusto.errors import GustoError
+from gusto_pipeline.provisioning import apply, log
+from gusto_pipeline.provisioning.actions import Snapshot
+from gusto_pipeline.provisioning.app import App
+from gusto_pipeline.provisioning.apply import Applied
+from gusto_pipeline.provisioning.apps import app
+from gusto_pipeline.provisioning.dismissal import Timing, t_end
+from gusto_pipeline.provisioning.errors import AppError
+from gusto_pipeline.provisioning.planning import held_back, invitations_sent, make_plan
+from gusto_pipeline.provisioning.plans import Item, Plan, PlanError, compare, read_plan, write_plan
+from gusto_pipeline.provisioning.reconciliation import Decision, Wanted, decide_all, keep, note_states, prepare
+from gusto_pipeline.provisioning.session import Session
+from gusto_pipeline.provisioning.store import AccountsRefusedError, store_accounts, store_failed_read
+from gusto_pipeline.sync import Company, open_warehouse
+
+
+@dataclass(frozen=True)
+class AppRead:
+    """How reading one app's accounts went. `problem` is empty when all is well; `counts` is by status."""
+
+    slug: str
+    accounts: int
+    counts: Mapping[str, int]
+    requests: int
+    tenant: str
+    problem: str
+    read_at: datetime
+
+
+def refresh_accounts(
+    settings: Settings,
+    store: ConnectionStore,
+    company: Company,
+    slugs: Iterable[str] | None = None,
+    *,
+    accept_shrink: bool = False,
+    clock: Clock = utcnow,
+) -> list[AppRead]:
+    """Read apps (every connected one by default) side by side, and keep each list that is whole.
+
+    A failing app holds up no other; what it had before stays, marked as not to be trusted.
+    """
+    wanted = list(slugs) if slugs is not None else [one.slug for one in connected_apps(store, company)]
+
+    def one(slug: str) -> Snapshot | AppError:
+        try:
+            return read_app(settings, store, slug, company, clock=clock)
+        except AppError as error:
+            return error
+
+    with ThreadPoolExecutor(max(1, min(8, len(wanted))), thread_name_prefix="accounts") as pool:
+        found = dict(zip(wanted, pool.map(one, wanted), strict=True))
+    reads = []
+    with open_warehouse(settings).write() as connection:
+        prepare(connection)
+        for slug, snapshot in found.items():
+            reads.append(_stored(connection, company, slug, snapshot, accept_shrink, clock()))
+    return reads
+
+
+def _stored(
+    connection: duckdb.DuckDBPyConnection,
+    company: Company,
+    slug: str,
+    found: Snapshot | AppError,
+    accept_shrink: bool,
+    now: datetime,
+) -> AppRead:
+    problem, requests = "", 0
+    if isinstance(found, Snapshot):
+        try:
+            store_accounts(
+                connection, company.uuid, slug, found.tenant, found.accounts, found.read_at, found.requests,
+                accept_shrink=accept_shrink,
+            )  # fmt: skip
+            note_states(connection, company.uuid, slug, found.read_at)
+            counts: dict[str, int] = {}
+            for account in found.accounts:
+                counts[account.status] = counts.get(account.status, 0) + 1
+            return AppRead(slug, len(found.accounts), counts, found.requests, found.tenant.name, "", found.read_at)
+        except AccountsRefusedError as refused:
+            problem, requests = str(refused), found.requests
+    else:
+        problem = str(found)
+    store_failed_read(connection, company.uuid, slug, now, problem, requests)
+    return AppRead(slug, 0, {}, requests, "", problem, now)
+
+
+def reconcile(
+    settings: Settings, store: ConnectionStore, company: Company, *, clock: Clock = utcnow
+) -> tuple[Plan, list[Decision]]:
+    """Merge people, match accounts, decide, and make a plan, all from the warehouse. Raises RuleError."""
+    from gusto_pipeline.provisioning.matching import match
+    from gusto_pipeline.provisioning.people import refresh_people
+
+    apps = managed_apps(settings, store, company)
+    now = clock()
+    with open_warehouse(settings).write() as connection:
+        prepare(connection)
+        refresh_people(connection, company.uuid, now)
+        for slug in apps:
+            match(connection, company.uuid, slug, now, domains=settings.provisioning.domains)
+        decisions = decide_all(connection, company.uuid, apps, now)
+        keep(connection, company.uuid, decisions, now)
+        tries = invitations_sent(connection, company.uuid)
+    return make_plan(decisions, apps, company.slug, company.uuid, tries, now), decisions
+
+
+def managed_apps(settings: Settings, store: ConnectionStore, company: Company) -> dict[str, tuple[App, Wanted]]:
+    """The connected apps of a company with what is wanted in each."""
+    return {one.slug: (app(one.slug), wanted_in(settings, one.slug)) for one in connected_apps(store, company)}
+
+
+def wanted_in(settings: Settings, slug: str) -> Wanted:
+    """What pipeline.yaml wants in an app."""
+    given, general = settings.provisioning.app(slug), settings.provisioning
+    timing = Timing(zone=general.removal_timezone, at=time.fromisoformat(general.removal_at), lead_days=given.lead_days)
+    return Wanted(
+        who=given.who,
+        timing=timing,
+        address=given.address,
+        role=given.role,
+        licence=given.licence,
+        groups=given.groups,
+        delete_after_days=given.delete_after_days,
+        protect=general.protect,
+    )
+
+
+def plan(settings: Settings, store: ConnectionStore, company: Company, *, clock: Clock = utcnow) -> tuple[Plan, Path]:
+    """A plan from what the warehouse knows now, and the file it is in."""
+    made, _ = reconcile(settings, store, company, clock=clock)
+    return made, write_plan(made, settings.plans / company.slug)
+
+
+def find_plan(settings: Settings, company: Company, name: str) -> Plan:
+    """A plan by its path, or by the beginning of its id. Raises PlanError, also for another company's."""
+    path = Path(name)
+    if not path.is_file():
+        found = sorted((settings.plans / company.slug).glob(f"plan-{name.removeprefix('plan-')}*.json"))
+        if len(found) != 1:
+            raise PlanError(f"there {'is no plan' if not found else 'are several plans'} {name!r} of {company.slug}")
+        path = found[0]
+    made = read_plan(path)
+    if made.company_uuid != company.uuid:
+        raise PlanError(f"{path} is a plan for {made.company}, not for {company.slug}: nothing was done")
+    return made
+
+
+def approve(
+    settings: Settings,
+    made: Plan,
+    ids: Sequence[str],
+    *,
+    who: str,
+    approved: bool = True,
+    why: str = "",
+    clock: Clock = utcnow,
+) -> list[Item]:
+    """Record a person's yes (or no) to items of a plan, to all of them without ids. Raises PlanError for others."""
+    by_id = {item.id: item for item in made.items}
+    if unknown := [one for one in ids if one not in by_id]:
+        raise PlanError(f"plan {made.id} has no item {', '.join(unknown)}")
+    items = [by_id[one] for one in ids] if ids else list(made.items)
+    with open_warehouse(settings).write() as connection:
+        prepare(connection)
+        log.approve(connection, made.company_uuid, made.id, items, who=who, now=clock(), approved=approved, why=why)
+    return items
+
+
+def carry_out(
+    settings: Settings,
+    store: ConnectionStore,
+    company: Company,
+    made: Plan,
+    *,
+    who: str,
+    gusto: Callable[[], GustoClient] | None = None,
+    just_made: bool = False,
+    clock: Clock = utcnow,
+    on_step: Callable[[str, Item], object] = lambda step, item: None,
+) -> Applied:
+    """Apply a plan: settle what a crash left open, read the apps again, refuse a plan that no longer holds, then act.
+
+    gusto: a client to ask about each person once more before a removal; without it the last sync counts. just_made: the
+    plan is of this minute, so only each account is read again. Raises PlanError for a stale plan, naming what changed.
+    """
+    warehouse = open_warehouse(settings)
+
+    def session(slug: str) -> Session:
+        return open_session(settings, store, slug, company, clock=clock)
+
+    with warehouse.write() as connection:
+        prepare(connection)
+    apply.settle(company.uuid, warehouse, session, clock=clock)
+    if not just_made:
+        refresh_accounts(settings, store, company, clock=clock)
+        current, _ = reconcile(settings, store, company, clock=clock)
+        if not made.holds(current):
+            raise PlanError(_stale(made, current))
+    with warehouse.read() as connection:
+        approved = log.approved_items(connection, company.uuid)
+        proven = log.apps_with_removals(connection, company.uuid)
+        held = held_back(made.items, connection, company.uuid, approved, clock())
+    modes: dict[str, apply.Mode] = {one.app: settings.provisioning.app(one.app).mode for one in made.items}
+    gated = apply.gate(made.items, modes=modes, approved=approved, proven=proven, now=clock(), held=held)
+    going = [one.item for one in gated if one.verdict == "go"]
+    asked: dict[str, str] = {}
+
+    def still_so(item: Item) -> str:
+        if gusto is None or item.person_id is None or item.inputs.get("hr") != "ended":
+            return ""
+        if item.person_id not in asked:
+            asked[item.person_id] = _not_gone(settings, company, item.person_id, gusto, clock())
+        return asked[item.person_id]
+
+    done = apply.carry_out(made, going, warehouse, session, who=who, clock=clock, still_so=still_so, on_step=on_step)
+    return Applied(tuple(done), tuple(one for one in gated if one.verdict != "go"))
+
+
+def sweep(
+    settings: Settings,
+    store: ConnectionStore,
+    company: Company,
+    *,
+    gusto: Callable[[], GustoClient] | None = None,
+    clock: Clock = utcnow,
+) -> tuple[Plan, Path, Applied]:
+    """The hourly round: read every app, plan, and carry out what rules and approvals allow."""
+    refresh_accounts(settings, store, company, clock=clock)
+    made, path = plan(settings, store, company, clock=clock)
+    applied = carry_out(settings, store, company, made, who="schedule", gusto=gusto, just_made=True, clock=clock)
+    return made, path, applied
+
+
+def explain(
+    settings: Settings, store: ConnectionStore, company: Company, person: str, slug: str, *, clock: Clock = utcnow
+) -> list[Decision]:
+    """The decisions about one person (id, name or address) in one app, with their reasons. Raises PlanError."""
+    apps = managed_apps(settings, store, company)
+    if slug not in apps:
+        raise PlanError(f"{slug} is not connected for {company.slug}; connected: {', '.join(apps) or 'none'}")
+    with open_warehouse(settings).read() as connection:
+        rows = connection.execute(
+            "SELECT person_id, name FROM provisioning.people WHERE company_uuid = $1 AND merged_into IS NULL AND "
+            "(person_id = $2 OR lower(name) = lower($2) OR lower(work_email) = lower($2) "
+            "OR lower(personal_email) = lower($2) OR list_contains(records, $2))",
+            [company.uuid, person],
+        ).fetchall()
+        if len(rows) != 1:
+            said = ", ".join(f"{name} ({id})" for id, name in rows) or "nobody"
+            raise PlanError(f"which person is {person!r}? Found: {said}")
+        return decide_all(connection, company.uuid, {slug: apps[slug]}, clock(), only=rows[0][0])
+
+
+def _stale(made: Plan, current: Plan) -> str:
+    changed = compare(made, current)
+    said = [f"no longer: {item.action} {item.account or item.person} in {item.app}" for item in changed.gone[:5]]
+    said += [f"new: {item.action} {item.account or item.person} in {item.app}" for item in changed.come[:5]]
+    more = len(changed.gone) + len(changed.come) - len(said)
+    tail = f"; and {more} more" if more > 0 else ""
+    return (
+        f"plan {made.id} no longer fits the facts, so nothing was done ({'; '.join(said)}{tail}). Make a new one and "
+        "read it"
+    )
+
+
+def _not_gone(
+    settings: Settings, company: Company, person_id: str, gusto: Callable[[], GustoClient], now: datetime
+) -> str:
+    """Why a person whose access is to end has not left by what Gusto says this minute; empty when they have.
+
+    GET /v1/employees/{uuid} (with its terminations) or /v1/contractors/{uuid} for each of the person's records.
+    """
+    with open_warehouse(settings).read() as connection:
+        records = connection.execute(
+            "SELECT records FROM provisioning.people WHERE company_uuid = $1 AND person_id = $2",
+            [company.uuid, person_id],
+        ).fetchall()
+    zone, at = settings.provisioning.removal_timezone, time.fromisoformat(settings.provisioning.removal_at)
+    try:
+        with gusto() as client:
+            for record in records[0][0] if records else ():
+                kind, _, uuid = record.partition("/")
+                if kind not in ("employee", "contractor"):
+                    continue
+                one = json.loads(client.get(f"/v1/{kind}s/{uuid}").body)
+                last = _last_day(kind, one)
+                if last is None or t_end(last, zone, at) > now:
+                    return f"Gusto now says that {record} has not left; nothing was removed"
+    except GustoError as error:
+        return f"Gusto could not be asked once more before the removal ({error}); nothing was removed"
+    return ""
+
+
+def _last_day(kind: str, record: Mapping[str, Any]) -> date | None:
+    if kind == "contractor":
+        day = record.get("dismissal_date")
+        return date.fromisoformat(str(day)) if day and not record.get("is_active") else None
+    ended = [t for t in record.get("terminations") or () if t.get("active")]
+    if not record.get("terminated") or not ended:
+        return None
+    return max(date.fromisoformat(t["effective_date"]) for t in ended)
