@@ -268,7 +268,7 @@ def _explained(one: Decision) -> dict[str, Any]:
         "why": one.reason,
         "next": one.next_step,
         "mode": str(one.rule.mode),
-        "access ends": one.person.removal_at or "no end is dated",
+        "access ends": one.subject.removal_at or "no end is dated",
         "facts": ", ".join(f"{name}={value}" for name, value in asdict(one.inputs).items() if value),
         "evidence": "; ".join(one.evidence) or "none",
     }

@@ -28,12 +28,14 @@ from gusto_pipeline.provisioning.apply import Applied
 from gusto_pipeline.provisioning.apps import app
 from gusto_pipeline.provisioning.dismissal import Timing, t_end
 from gusto_pipeline.provisioning.errors import AppError
+from gusto_pipeline.provisioning.people import Person, load_people, refresh_people
 from gusto_pipeline.provisioning.planning import held_back, invitations_sent, make_plan
 from gusto_pipeline.provisioning.plans import Item, Plan, PlanError, compare, read_plan, write_plan
 from gusto_pipeline.provisioning.reconciliation import Decision, Wanted, decide_all, keep, note_states, prepare
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.store import AccountsRefusedError, store_accounts, store_failed_read
 from gusto_pipeline.sync import Company, open_warehouse
+from gusto_pipeline.warehouse.flatten import literal
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,6 @@ def reconcile(
 ) -> tuple[Plan, list[Decision]]:
     """Merge people, match accounts, decide, and make a plan, all from the warehouse. Raises RuleError."""
     from gusto_pipeline.provisioning.matching import match
-    from gusto_pipeline.provisioning.people import refresh_people
 
     apps = managed_apps(settings, store, company)
     now = clock()
@@ -262,17 +263,21 @@ def explain(
     apps = managed_apps(settings, store, company)
     if slug not in apps:
         raise PlanError(f"{slug} is not connected for {company.slug}; connected: {', '.join(apps) or 'none'}")
+    wanted = person.casefold()
     with open_warehouse(settings).read() as connection:
-        rows = connection.execute(
-            "SELECT person_id, name FROM provisioning.people WHERE company_uuid = $1 AND merged_into IS NULL AND "
-            "(person_id = $2 OR lower(name) = lower($2) OR lower(work_email) = lower($2) "
-            "OR lower(personal_email) = lower($2) OR list_contains(records, $2))",
-            [company.uuid, person],
-        ).fetchall()
-        if len(rows) != 1:
-            said = ", ".join(f"{name} ({id})" for id, name in rows) or "nobody"
+        everybody = load_people(connection, company.uuid, out_of_scope=True)
+        found = [one for one in everybody if wanted in _called(one)]
+        if len(found) != 1:
+            said = ", ".join(f"{one.name} ({one.id})" for one in found) or "nobody"
             raise PlanError(f"which person is {person!r}? Found: {said}")
-        return decide_all(connection, company.uuid, {slug: apps[slug]}, clock(), only=rows[0][0])
+        if found[0].out_of_scope:
+            raise PlanError(f"nothing is ever done about {found[0].name}: {found[0].out_of_scope}")
+        return decide_all(connection, company.uuid, {slug: apps[slug]}, clock(), only=found[0].id)
+
+
+def _called(person: Person) -> set[str]:
+    names = (person.id, person.name, person.work_email, person.personal_email, *person.records, *person.employee_codes)
+    return {name.casefold() for name in names if name}
 
 
 def _stale(made: Plan, current: Plan) -> str:
@@ -295,14 +300,11 @@ def _not_gone(
     GET /v1/employees/{uuid} (with its terminations) or /v1/contractors/{uuid} for each of the person's records.
     """
     with open_warehouse(settings).read() as connection:
-        records = connection.execute(
-            "SELECT records FROM provisioning.people WHERE company_uuid = $1 AND person_id = $2",
-            [company.uuid, person_id],
-        ).fetchall()
+        records = load_people(connection, company.uuid, where=f"person_id = {literal(person_id)}")[0].records
     zone, at = settings.provisioning.removal_timezone, time.fromisoformat(settings.provisioning.removal_at)
     try:
         with gusto() as client:
-            for record in records[0][0] if records else ():
+            for record in records:
                 kind, _, uuid = record.partition("/")
                 if kind not in ("employee", "contractor"):
                     continue

@@ -15,8 +15,9 @@ from gusto_pipeline.provisioning import brakes, log
 from gusto_pipeline.provisioning.app import App
 from gusto_pipeline.provisioning.decisions import CALLS, Action, Hr, Link, Mode, Reading, decide
 from gusto_pipeline.provisioning.dismissal import look_ahead
+from gusto_pipeline.provisioning.people import Person
 from gusto_pipeline.provisioning.plans import Item, Plan, in_order
-from gusto_pipeline.provisioning.reconciliation import Decision, Person, Wanted
+from gusto_pipeline.provisioning.reconciliation import Decision, Wanted
 from gusto_pipeline.provisioning.store import of
 
 INVITATIONS = 3  # so often an invitation is sent before a person is asked
@@ -66,7 +67,7 @@ def _item(decision: Decision, app: App, wanted: Wanted, tries: Mapping[tuple[str
         if decision.taken_at:
             due = decision.taken_at + timedelta(days=wanted.delete_after_days)
     if action in (Action.SUSPEND, Action.CANCEL_INVITATION) and decision.inputs.hr is Hr.ENDED:
-        due = decision.person.removal_at  # as it was planned ahead, so that a yes given then still counts
+        due = decision.subject.removal_at  # as it was planned ahead, so that a yes given then still counts
     if action is Action.CREATE:
         email = _address(decision.person, wanted.address)
         taken = email and decision.inputs.link is Link.REFUSED and email == (decision.login or "").casefold()
@@ -122,9 +123,9 @@ def _coming(decisions: Iterable[Decision], apps: Mapping[str, tuple[App, Wanted]
     leaving = {
         f"{n}": decision
         for n, decision in enumerate(decisions)
-        if decision.person.removal_at and decision.inputs.hr in _ALIVE and decision.inputs.app is Reading.OK
+        if decision.subject.removal_at and decision.inputs.hr in _ALIVE and decision.inputs.app is Reading.OK
     }
-    ends = {key: decision.person.removal_at for key, decision in leaving.items() if decision.person.removal_at}
+    ends = {key: decision.subject.removal_at for key, decision in leaving.items() if decision.subject.removal_at}
     items = []
     for at, key in look_ahead(ends, now):
         decision = leaving[key]
@@ -133,7 +134,7 @@ def _coming(decisions: Iterable[Decision], apps: Mapping[str, tuple[App, Wanted]
             continue
         app, wanted = apps[decision.app]
         zone = ZoneInfo(wanted.timing.zone)
-        last_day = decision.person.facts["last_day"]
+        last_day = decision.person.last_day
         reason = f"Leaves on {last_day}; access ends at {at.astimezone(zone):%Y-%m-%d %H:%M %Z}."
         later = replace(decision, rule=then, inputs=replace(decision.inputs, hr=Hr.ENDED))
         effect = _effect(then.action, app)
@@ -167,13 +168,13 @@ def _effect(action: Action, app: App) -> str:
 def _address(person: Person, form: str) -> str:
     match form:
         case "work":
-            found = person.facts["work_email"]
+            found = person.work_email
         case "personal":
-            found = person.facts["personal_email"]
+            found = person.personal_email
         case _:
-            given, family = (_plain(person.facts[name] or "") for name in ("given_name", "family_name"))
-            found = form.format(given=given, family=family) if given and family else ""
-    return str(found or "").casefold()
+            given, family = _plain(person.given_name or ""), _plain(person.family_name or "")
+            found = form.format(given=given, family=family) if given and family else None
+    return (found or "").casefold()
 
 
 def _plain(name: str) -> str:
@@ -182,15 +183,14 @@ def _plain(name: str) -> str:
 
 
 def _new(person: Person, email: str, wanted: Wanted) -> dict[str, Any]:
-    facts = person.facts
     new = {
         "email": email,
-        "given_name": facts["given_name"] or "",
-        "family_name": facts["family_name"] or "",
-        "personal_email": facts["personal_email"],
-        "employee_number": next(iter(facts["employee_codes"] or ()), None),
-        "title": facts["title"],
-        "department": facts["department"],
+        "given_name": person.given_name or "",
+        "family_name": person.family_name or "",
+        "personal_email": person.personal_email,
+        "employee_number": next(iter(person.employee_codes), None),
+        "title": person.title,
+        "department": person.department,
         "role": wanted.role or None,
         "licence": wanted.licence or None,
         "groups": list(wanted.groups),

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import duckdb
@@ -34,14 +33,13 @@ from gusto_pipeline.provisioning.decisions import (
 from gusto_pipeline.provisioning.decisions import Spell as SpellKind
 from gusto_pipeline.provisioning.dismissal import (
     DAY,
-    Employment,
-    HrRecord,
     Timing,
     employment_start,
     hr_state,
     removal_instant,
     spell,
 )
+from gusto_pipeline.provisioning.people import Person, load_people
 from gusto_pipeline.provisioning.store import insert, load_accounts, of, script
 from gusto_pipeline.warehouse.flatten import literal
 
@@ -64,13 +62,10 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Person:
-    """One row of provisioning.people, with its HR state at the moment and when access ends."""
+class Subject:
+    """A person as an app's rules see them now: HR state, and when access ends if an end is dated."""
 
-    id: str
-    name: str
-    facts: Mapping[str, Any]
-    record: HrRecord
+    person: Person
     hr: Hr
     removal_at: datetime | None
 
@@ -79,7 +74,7 @@ class Person:
 class Decision:
     """What the table says about one person in one app, about one account if there is one."""
 
-    person: Person
+    subject: Subject
     app: str
     account_id: str | None
     account: Account | None
@@ -89,6 +84,10 @@ class Decision:
     next_step: str
     evidence: tuple[str, ...] = ()
     taken_at: datetime | None = None
+
+    @property
+    def person(self) -> Person:
+        return self.subject.person
 
     @property
     def login(self) -> str | None:
@@ -114,47 +113,25 @@ def decide_all(
 
     only: a single person's id. Raises RuleError for a condition that DuckDB cannot evaluate.
     """
+    only_them = f"person_id = {literal(only)}" if only else ""
+    everybody = load_people(connection, company_uuid, where=only_them)
     found: list[Decision] = []
     for app, wanted in apps.values():
         view = _AppView.read(connection, company_uuid, app, wanted, now)
-        for person in people(connection, company_uuid, wanted.timing, now, only=only):
-            found += view.decisions(person, now)
+        for person in everybody:
+            found += view.decisions(subject(person, wanted.timing, now), now)
     return found
 
 
-def people(
-    connection: duckdb.DuckDBPyConnection, company_uuid: str, timing: Timing, now: datetime, *, only: str | None = None
-) -> list[Person]:
-    """The people that are decided about, by name: in scope and not merged into somebody else."""
-    condition = of(company_uuid, "", "", only or "")
-    query = connection.execute(
-        "SELECT * FROM provisioning.people "
-        f"WHERE coalesce(out_of_scope, '') = '' AND merged_into IS NULL AND {condition} ORDER BY name, person_id"
-    )
-    names = [column[0] for column in query.description]
-    today = now.astimezone(ZoneInfo(timing.zone)).date()
-    made = []
-    for row in query.fetchall():
-        facts = dict(zip(names, row, strict=True))
-        record = HrRecord(
-            employments=tuple(Employment(s["first_day"], s["last_day"]) for s in facts["spells"] or ()),
-            onboarded=bool(facts["onboarded"]),
-            leaves=((today, today),) if facts["on_leave"] else (),
-            work_zone=facts["zone"],
-            listed=not facts["vanished"],
-        )
-        current = Employment(facts["first_day"], facts["last_day"])
-        made.append(
-            Person(
-                facts["person_id"],
-                facts["name"],
-                facts,
-                record,
-                hr_state([record], now, timing),
-                removal_instant(current, timing, facts["zone"]),
-            )
-        )
-    return made
+def subject(person: Person, timing: Timing, now: datetime) -> Subject:
+    """A person with what follows from the time."""
+    ends = [
+        end
+        for record in person.hr
+        for employment in record.employments
+        if employment.last_day == person.last_day and (end := removal_instant(employment, timing, record.work_zone))
+    ]
+    return Subject(person, hr_state(person.hr, now, timing), max(ends, default=None))
 
 
 @dataclass(frozen=True)
@@ -220,8 +197,8 @@ class _AppView:
             _alive_elsewhere(connection, company, slug, now), _who(connection, company, slug, wanted), exceptions,
         )  # fmt: skip
 
-    def decisions(self, person: Person, now: datetime) -> list[Decision]:
-        mine = self.matches.get(person.id, ())
+    def decisions(self, one: Subject, now: datetime) -> list[Decision]:
+        mine = self.matches.get(one.person.id, ())
         held = [row for row in mine if row[1] == Link.LINKED]
         present = [row for row in held if self._acct(row[0], now) not in (Acct.ABSENT, Acct.TRASH)]
         # An account that is gone is history as soon as there is another.
@@ -230,15 +207,15 @@ class _AppView:
         refused = [row for row in mine if row[1] == Link.REFUSED]
         rows = [*held, *maybe] or refused[:1]
         if not rows:
-            return [self._decision(person, None, Link.NONE, "", now)]
-        return [self._decision(person, account_id, Link(outcome), why, now) for account_id, outcome, why, _ in rows]
+            return [self._decision(one, None, Link.NONE, "", now)]
+        return [self._decision(one, account_id, Link(outcome), why, now) for account_id, outcome, why, _ in rows]
 
-    def _decision(self, person: Person, account_id: str | None, link: Link, evidence: str, now: datetime) -> Decision:
-        account = self.accounts.get(account_id or "")
+    def _decision(self, one: Subject, account_id: str | None, link: Link, evidence: str, now: datetime) -> Decision:
+        account, person = self.accounts.get(account_id or ""), one.person
         acct = self._acct(account_id, now)
         inputs = Inputs(
             app=self.reading,
-            hr=person.hr,
+            hr=one.hr,
             want=self._want(person, link, acct),
             link=link,
             acct=acct,
@@ -248,9 +225,9 @@ class _AppView:
         )
         rule = decide(inputs)
         taken = self.taken.get(account_id or "")
-        facts = self._facts(person, account_id, account, evidence, taken)
+        facts = self._facts(one, account_id, account, evidence, taken)
         return Decision(
-            person=person,
+            subject=one,
             app=self.app.slug,
             account_id=account_id,
             account=account,
@@ -294,8 +271,8 @@ class _AppView:
             return None
         at = self.taken[account_id or ""].at
         # The employment that had ended when it was taken away, by the dates as they are known now.
-        before = employment_start([person.record], at - DAY, replace(self.wanted.timing, lead_days=0))
-        return spell(before, [person.record], now, self.wanted.timing)
+        before = employment_start(person.hr, at - DAY, replace(self.wanted.timing, lead_days=0))
+        return spell(before, person.hr, now, self.wanted.timing)
 
     def _prot(self, account_id: str | None, account: Account | None) -> Prot:
         if account is None:
@@ -316,10 +293,9 @@ class _AppView:
         return admins == [account]
 
     def _facts(
-        self, person: Person, account_id: str | None, account: Account | None, evidence: str, taken: _Taken | None
+        self, one: Subject, account_id: str | None, account: Account | None, evidence: str, taken: _Taken | None
     ) -> dict[str, str]:
-        zone = ZoneInfo(self.wanted.timing.zone)
-        first, last = person.facts["first_day"], person.facts["last_day"]
+        zone, person = ZoneInfo(self.wanted.timing.zone), one.person
         login = account_id or ""
         if account:
             login = next(iter(account.emails), None) or account.user_name or account.id
@@ -327,9 +303,9 @@ class _AppView:
         return {
             "app": self.app.name,
             "account": login,
-            "first_day": str(first) if first else "none is entered",
-            "last_day": str(last) if last else "a day unknown",
-            "removal_at": f"{person.removal_at.astimezone(zone):%Y-%m-%d %H:%M %Z}" if person.removal_at else "unknown",
+            "first_day": str(person.first_day) if person.first_day else "none is entered",
+            "last_day": str(person.last_day) if person.last_day else "a day unknown",
+            "removal_at": f"{one.removal_at.astimezone(zone):%Y-%m-%d %H:%M %Z}" if one.removal_at else "unknown",
             "read_at": f"{self.read_at.astimezone(zone):%Y-%m-%d %H:%M %Z}" if self.read_at else "never",
             "taken_on": f"{taken.at.astimezone(zone):%Y-%m-%d}" if taken else "a day unknown",
             "evidence": evidence.rstrip(".") or "nothing certain",
@@ -392,13 +368,10 @@ def _who(connection: duckdb.DuckDBPyConnection, company: str, app: str, wanted: 
     if not wanted.who:
         return None
     try:
-        rows = connection.execute(
-            f"SELECT person_id FROM provisioning.people WHERE company_uuid = {literal(company)} AND ({wanted.who})"
-        ).fetchall()
+        return frozenset(person.id for person in load_people(connection, company, where=wanted.who))
     except duckdb.Error as error:
         said = str(error).splitlines()[0]
         raise RuleError(f"pipeline.yaml, provisioning.apps.{app}.who cannot be evaluated: {said}") from None
-    return frozenset(row[0] for row in rows)
 
 
 # -- what is kept of it ---------------------------------------------------------------------------------------
@@ -473,7 +446,7 @@ def keep(
                 "reason": one.reason,
                 "next_step": one.next_step,
                 "evidence": list(one.evidence),
-                "removal_at": one.person.removal_at.isoformat() if one.person.removal_at else None,
+                "removal_at": one.subject.removal_at.isoformat() if one.subject.removal_at else None,
                 "decided_at": now.isoformat(),
             }
         )
