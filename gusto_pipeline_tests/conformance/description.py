@@ -157,6 +157,8 @@ def _json_schema(node: Any) -> Any:
         del made["exclusiveMinimum"]
     if made.get("type") in ("any", "file"):
         del made["type"]
+    if "discriminator" in made and "oneOf" in made:  # it tells which, where several would fit
+        made["anyOf"] = made.pop("oneOf")
     if isinstance(made.get("required"), bool):  # a property's, in Swagger 2 and discovery documents
         del made["required"]
     if node.get("nullable") is True or node.get("x-nullable") is True:

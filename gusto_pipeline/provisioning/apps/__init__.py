@@ -7,7 +7,7 @@ from importlib import import_module
 
 from gusto_pipeline.provisioning.app import App
 
-SLUGS = ("asana", "zoho_crm")
+SLUGS = ("asana", "okta", "zoho_crm")
 
 
 @cache
