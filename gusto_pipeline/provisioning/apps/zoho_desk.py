@@ -1,0 +1,223 @@
+"""Zoho Desk: the agents of one portal, by its REST API v1 (desk.zoho.com/DeskAPIDocument).
+
+Nobody found is a 204 without a body. Whether `from` counts from 0 or 1 differs among the vendor's texts: pages start
+at 0, may overlap by one, and end with one that brings nobody new. An agent who has not accepted is removed by another
+call than one who has; before that one, agents are deactivated, as the vendor's own screens do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
+from gusto_pipeline.provisioning.app import App
+from gusto_pipeline.provisioning.apps import zoho
+from gusto_pipeline.provisioning.errors import (
+    AlreadyExistsError,
+    AppError,
+    InvalidError,
+    NoSeatError,
+    NotFoundError,
+    OutcomeUnknownError,
+    SignInError,
+)
+from gusto_pipeline.provisioning.session import Session
+from gusto_pipeline.provisioning.signin import Field, Record
+
+PAGE = 200
+
+
+def tenant(session: Session) -> Tenant:
+    wanted = session.record["org_id"]
+    for row in _rows(session.get("/organizations")):
+        if str(row["id"]) == wanted:
+            return Tenant(wanted, row.get("companyName") or row.get("portalName") or wanted)
+    raise SignInError(
+        f"Zoho Desk: this connection reaches no organization {wanted}. Look its id up under Setup > Developer Space > "
+        "API, then run: gusto-pipeline connect zoho_desk"
+    )
+
+
+def accounts(session: Session) -> Iterator[Account]:
+    return map(_account, _pages(session, "/agents"))
+
+
+def account(session: Session, account_id: str) -> Account | None:
+    try:
+        return _account(session.get(f"/agents/{account_id}"))
+    except NotFoundError:
+        tenant(session)  # it is the agent that is not there, not the organization
+        return None
+
+
+def find(session: Session, email: str) -> Account | None:
+    answer = session.get(f"/agents/email/{quote(email)}")
+    return _account(answer) if answer else None
+
+
+def create(session: Session, new: NewAccount) -> None:
+    """Invites. role: AgentPersonal (own tickets, the default), AgentTeamPersonal, AgentPublic, Admin or Light.
+
+    groups: departments, of which an agent needs one: without any, the portal's default department.
+    """
+    agent = {
+        "firstName": new.given_name,
+        "lastName": new.family_name or new.given_name,
+        "emailId": new.email,
+        "rolePermissionType": new.role or "AgentPersonal",
+        "associatedDepartmentIds": _departments(session, new.groups),
+    }
+    session.send("POST", "/agents", json=agent)
+
+
+def invite_again(session: Session, account: Account) -> None:
+    session.send("POST", "/agents/reinvite", json={"agentIds": [account.id]})
+
+
+def suspend(session: Session, account: Account) -> None:
+    session.send("POST", f"/agents/{account.id}/deactivate")
+
+
+def reactivate(session: Session, account: Account) -> None:
+    session.send("POST", "/agents/activate", json={"agentIds": [account.id]})
+
+
+def remove(session: Session, account: Account) -> None:
+    if account.raw.get("isConfirmed") is False:
+        session.send("POST", "/agents/deleteUnconfirmed", json={"agentIds": [account.id]})
+        return
+    if account.status is Status.ACTIVE:
+        with suppress(OutcomeUnknownError):  # what matters is whether the agent can be deleted now
+            suspend(session, account)
+    session.send("DELETE", f"/agents/{account.id}")
+
+
+def hand_over(session: Session, account: Account, to: Account) -> None:
+    """Open tickets and tasks, in each department; the other must be in these departments too."""
+    owners = {"taskNewOwner": to.id, "ticketNewOwner": to.id}
+    moves = [{"departmentId": department, **owners} for department in account.groups]
+    session.send("POST", f"/agents/{account.id}/reassignment", json=moves)
+
+
+def groups(session: Session) -> dict[str, str]:
+    """Departments."""
+    return {str(row["id"]): row["name"] for row in _pages(session, "/departments")}
+
+
+def join(session: Session, account: Account, group: str) -> None:
+    _move(session, account, {*account.groups, group})
+
+
+def leave(session: Session, account: Account, group: str) -> None:
+    _move(session, account, {*account.groups} - {group})
+
+
+def refusal(response: httpx.Response) -> AppError | None:
+    if response.is_success:
+        return None
+    said = zoho.body(response)
+    code, message = said.get("errorCode"), said.get("message", "no reason given")
+    wrong = said.get("errors") or []
+    if any(row.get("errorType") == "duplicate" for row in wrong):
+        return AlreadyExistsError("Zoho Desk has an agent with this address already. Nothing is left to do")
+    if code == "LICENSE_ACCESS_LIMITED":
+        return NoSeatError(f"Zoho Desk has no free licence: {message}. Buy one, or deactivate somebody")
+    if code in ("INVALID_DATA", "UNPROCESSABLE_ENTITY"):
+        fields = ", ".join(f"{row.get('fieldName')} {row.get('errorType')}" for row in wrong)
+        return InvalidError(f"Zoho Desk: {message} {fields}".strip() + ". Correct it, or do it by hand in Zoho Desk")
+    return zoho.refused("Zoho Desk", "zoho_desk", code, message)
+
+
+def _pages(session: Session, path: str) -> Iterator[dict[str, Any]]:
+    seen: set[str] = set()
+    start = 0
+    while True:
+        rows = _rows(session.get(path, {"from": start, "limit": PAGE}))
+        new = [row for row in rows if str(row["id"]) not in seen]
+        if not new:
+            return
+        yield from new
+        seen |= {str(row["id"]) for row in new}
+        start += PAGE
+
+
+def _rows(answer: dict[str, Any] | None) -> list[dict[str, Any]]:
+    return answer["data"] if answer else []
+
+
+def _departments(session: Session, wanted: Iterable[str]) -> list[str]:
+    rows = list(_pages(session, "/departments"))
+    ids = {name: str(row["id"]) for row in rows for name in (str(row["id"]), row["name"])}
+    if missing := [name for name in wanted if name not in ids]:
+        there = ", ".join(row["name"] for row in rows)
+        raise InvalidError(f"Zoho Desk has no department {', '.join(missing)}; it has {there}. Correct `groups`")
+    default = next((row for row in rows if row.get("isDefault")), rows[0])
+    return [ids[name] for name in wanted] or [str(default["id"])]
+
+
+def _move(session: Session, account: Account, departments: set[str]) -> None:
+    session.send("PATCH", f"/agents/{account.id}", json={"associatedDepartmentIds": sorted(departments)})
+
+
+def _account(row: dict[str, Any]) -> Account:
+    status = Status.ACTIVE if row.get("isConfirmed", True) else Status.INVITED
+    ended = {"DISABLED": Status.SUSPENDED, "DELETED": Status.DELETED}
+    return Account(
+        id=str(row["id"]),
+        status=ended.get(row["status"], status),
+        emails=(row["emailId"],) if row.get("emailId") else (),
+        given_name=row.get("firstName"),
+        family_name=row.get("lastName"),
+        display_name=row.get("name"),
+        role=row.get("rolePermissionType"),
+        admin=row.get("rolePermissionType") == "Admin",
+        bot=bool(row.get("isZiaAgent")),
+        licence="Light agent" if row.get("rolePermissionType") == "Light" else "Agent",
+        groups=tuple(map(str, row.get("associatedDepartmentIds") or ())),
+        phone=row.get("phone") or row.get("mobile"),
+        raw=row,
+    )
+
+
+def _headers(record: Record) -> dict[str, str]:
+    return {**zoho.authorization(record), "orgId": record["org_id"]}
+
+
+APP = App(
+    slug="zoho_desk",
+    name="Zoho Desk",
+    base_url="https://desk.{domain}.{data_centre}/api/v1",
+    hosts=(zoho.ACCOUNTS,),
+    sign_in=zoho.sign_in(
+        Field("org_id", "Organization id (Setup > Developer Space > API)"),
+        scopes=(
+            *(f"Desk.agents.{may}" for may in ("READ", "CREATE", "UPDATE", "DELETE")),
+            *(f"Desk.{area}.{may}" for area in ("basic", "settings") for may in ("READ", "CREATE", "UPDATE", "DELETE")),
+        ),
+        headers=_headers,
+    ),
+    removal="deletes",
+    removal_note="open tickets and tasks stay with nobody unless handed over before",
+    rate_limit="API credits per day, by edition and number of agents",
+    invites=True,
+    tenant=tenant,
+    accounts=accounts,
+    account=account,
+    find=find,
+    create=create,
+    suspend=suspend,
+    reactivate=reactivate,
+    remove=remove,
+    invite_again=invite_again,
+    cancel_invitation=remove,
+    hand_over=hand_over,
+    groups=groups,
+    join=join,
+    leave=leave,
+    refusal=refusal,
+)
