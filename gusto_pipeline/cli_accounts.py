@@ -135,12 +135,12 @@ def plan_command(
         for one in reconcile.refresh_accounts(settings, store, of):
             if one.problem:
                 complain(f"{one.slug}: {one.problem}")
-    made, path = reconcile.plan(settings, store, of)
+    made = reconcile.reconcile(settings, store, of)
     if as_json:
-        typer.echo(path.read_text(encoding="utf-8"))
+        typer.echo(made.path.read_text(encoding="utf-8"))
     else:
-        show_plan(made, path)
-    if made.items:
+        show_plan(made.plan, made.path)
+    if made.plan.items:
         raise typer.Exit(2)
 
 

@@ -51,6 +51,28 @@ class AppRead:
     read_at: datetime
 
 
+@dataclass(frozen=True)
+class Reconciled:
+    """What a reconciliation found. path: the plan's file."""
+
+    plan: Plan
+    path: Path
+    decisions: tuple[Decision, ...]
+    people: int
+
+    def counts(self, slug: str) -> dict[str, int]:
+        """How many decisions found which state in an app."""
+        found: dict[str, int] = {}
+        for one in self.decisions:
+            if one.app == slug:
+                found[str(one.rule.state)] = found.get(str(one.rule.state), 0) + 1
+        return dict(sorted(found.items()))
+
+    def leavers_with_access(self, slug: str) -> int:
+        """How many accounts that are or may be a leaver's are alive in an app."""
+        return sum(one.app == slug and one.risks for one in self.decisions)
+
+
 def refresh_accounts(
     settings: Settings,
     store: ConnectionStore,
@@ -110,23 +132,25 @@ def _stored(
     return AppRead(slug, 0, {}, requests, "", problem, now)
 
 
-def reconcile(
-    settings: Settings, store: ConnectionStore, company: Company, *, clock: Clock = utcnow
-) -> tuple[Plan, list[Decision]]:
-    """Merge people, match accounts, decide, and make a plan, all from the warehouse. Raises RuleError."""
+def reconcile(settings: Settings, store: ConnectionStore, company: Company, *, clock: Clock = utcnow) -> Reconciled:
+    """Merge people, match accounts, decide, and write a plan, all from what the warehouse knows now.
+
+    Raises RuleError for a rule of pipeline.yaml that cannot be evaluated, and PeopleError before the first sync.
+    """
     from gusto_pipeline.provisioning.matching import match
 
     apps = managed_apps(settings, store, company)
     now = clock()
     with open_warehouse(settings).write() as connection:
         prepare(connection)
-        refresh_people(connection, company.uuid, now)
+        people = refresh_people(connection, company.uuid, now).people
         for slug in apps:
             match(connection, company.uuid, slug, now, domains=settings.provisioning.domains)
         decisions = decide_all(connection, company.uuid, apps, now)
         keep(connection, company.uuid, decisions, now)
         tries = invitations_sent(connection, company.uuid)
-    return make_plan(decisions, apps, company.slug, company.uuid, tries, now), decisions
+    made = make_plan(decisions, apps, company.slug, company.uuid, tries, now)
+    return Reconciled(made, write_plan(made, settings.plans / company.slug), tuple(decisions), people)
 
 
 def managed_apps(settings: Settings, store: ConnectionStore, company: Company) -> dict[str, tuple[App, Wanted]]:
@@ -148,12 +172,6 @@ def wanted_in(settings: Settings, slug: str) -> Wanted:
         delete_after_days=given.delete_after_days,
         protect=general.protect,
     )
-
-
-def plan(settings: Settings, store: ConnectionStore, company: Company, *, clock: Clock = utcnow) -> tuple[Plan, Path]:
-    """A plan from what the warehouse knows now, and the file it is in."""
-    made, _ = reconcile(settings, store, company, clock=clock)
-    return made, write_plan(made, settings.plans / company.slug)
 
 
 def find_plan(settings: Settings, company: Company, name: str) -> Plan:
@@ -218,7 +236,7 @@ def carry_out(
     apply.settle(company.uuid, warehouse, session, clock=clock)
     if not just_made:
         refresh_accounts(settings, store, company, clock=clock)
-        current, _ = reconcile(settings, store, company, clock=clock)
+        current = reconcile(settings, store, company, clock=clock).plan
         if not made.holds(current):
             raise PlanError(_stale(made, current))
     with warehouse.read() as connection:
@@ -239,21 +257,6 @@ def carry_out(
 
     done = apply.carry_out(made, going, warehouse, session, who=who, clock=clock, still_so=still_so, on_step=on_step)
     return Applied(tuple(done), tuple(one for one in gated if one.verdict != "go"))
-
-
-def sweep(
-    settings: Settings,
-    store: ConnectionStore,
-    company: Company,
-    *,
-    gusto: Callable[[], GustoClient] | None = None,
-    clock: Clock = utcnow,
-) -> tuple[Plan, Path, Applied]:
-    """The hourly round: read every app, plan, and carry out what rules and approvals allow."""
-    refresh_accounts(settings, store, company, clock=clock)
-    made, path = plan(settings, store, company, clock=clock)
-    applied = carry_out(settings, store, company, made, who="schedule", gusto=gusto, just_made=True, clock=clock)
-    return made, path, applied
 
 
 def explain(

@@ -90,6 +90,12 @@ class Decision:
         return self.subject.person
 
     @property
+    def risks(self) -> bool:
+        """Whether somebody whose employment has ended can, or may, still get in."""
+        alive = self.inputs.acct in (Acct.ACTIVE, Acct.INVITED, Acct.LAPSED)
+        return self.inputs.hr is Hr.ENDED and alive and self.inputs.link is not Link.REFUSED
+
+    @property
     def login(self) -> str | None:
         """What the app calls the account."""
         if self.account is None:
