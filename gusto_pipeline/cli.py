@@ -119,6 +119,7 @@ notify:                                # try it with: gusto-pipeline notify
   on_recovery: true
   on_success: false
   on_change: false                     # good runs that changed a spreadsheet: how many rows and cells, by sheet
+  on_drift: true                       # fields that are new in Gusto's answers, or gone from them
 
 # jobs:                                # spreadsheets of your own; check one with: gusto-pipeline preroll headcount
 #   - name: headcount

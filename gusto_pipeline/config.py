@@ -147,6 +147,7 @@ class Notify(_Section):
     on_recovery: bool = Field(default=True, description="The first good run after one that failed")
     on_success: bool = Field(default=False, description="Every other good run, with what changed in its spreadsheets")
     on_change: bool = Field(default=False, description="Good runs that changed a spreadsheet")
+    on_drift: bool = Field(default=True, description="Gusto's answers have new fields, or lack some they had")
 
 
 class FlattenJob(_Section):

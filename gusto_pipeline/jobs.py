@@ -17,12 +17,13 @@ from gusto_pipeline.clock import Clock, utcnow
 from gusto_pipeline.config import FlattenJob, Settings
 from gusto_pipeline.google_connection import google
 from gusto_pipeline.gusto.catalog import CATEGORIES
-from gusto_pipeline.spreadsheets import changes
+from gusto_pipeline.spreadsheets import changes, columns
 from gusto_pipeline.spreadsheets.changes import Counts, Version
 from gusto_pipeline.spreadsheets.destinations import is_remote, send
 from gusto_pipeline.spreadsheets.files import not_written
 from gusto_pipeline.spreadsheets.google_sheets import write_google_sheet
-from gusto_pipeline.spreadsheets.workbook import Choice, Layout, Subject, kind_of, sheets_of, write_tables
+from gusto_pipeline.spreadsheets.layout import Choice, Layout, arrange, kind_of
+from gusto_pipeline.spreadsheets.workbook import Subject, write_tables
 from gusto_pipeline.spreadsheets.writers import Column, Sheet, Written
 from gusto_pipeline.sync import Company, connected_companies, find_company, open_store, open_warehouse
 from gusto_pipeline.warehouse.flatten import Rows, literal, rows
@@ -30,7 +31,8 @@ from gusto_pipeline.warehouse.flatten import Rows, literal, rows
 
 @dataclass(frozen=True)
 class Delivered:
-    """A job's output for one company: where it is, whether anything there changed, rows per sheet, size, warnings."""
+    """A job's output for one company: where it is, whether anything there changed, rows per sheet, size, warnings, and
+    what has become new or gone in Gusto's answers."""
 
     place: str
     changed: bool
@@ -39,6 +41,7 @@ class Delivered:
     warnings: tuple[str, ...]
     since: datetime | None  # when the present content was written; Google does not say
     changes: dict[str, Counts]  # of sheets with other rows than the job's last output had; empty the first time
+    news: tuple[str, ...]
 
 
 def job_tables(job: FlattenJob) -> list[Rows]:
@@ -53,6 +56,12 @@ def job_layout(job: FlattenJob) -> Layout:
         for table, picks in job.columns.items()
     }
     return Layout(columns, job.filter, job.pii)
+
+
+def job_subject(job: FlattenJob, company: Company, settings: Settings) -> Subject:
+    """What the job's workbook is, and where its versions are remembered."""
+    comment = "; ".join(f"{CATEGORIES[name].title}: {CATEGORIES[name].comment}" for name in job.categories)
+    return Subject(f"job {job.name}", comment, job.categories, settings.versions / company.slug / job.name)
 
 
 def job_companies(job: FlattenJob, settings: Settings) -> list[Company]:
@@ -94,7 +103,8 @@ def flatten(
     sheets = {name: rows for file in files for name, rows in file.sheets.items()}
     warnings = tuple(warning for file in files for warning in file.warnings)
     since = max(file.since for file in files)
-    return Delivered(place, changed, sheets, sum(file.bytes for file in files), warnings, since, differences)
+    news = files[0].news
+    return Delivered(place, changed, sheets, sum(file.bytes for file in files), warnings, since, differences, news)
 
 
 def changes_of(before: Version | None, after: Version | None, files: Sequence[Written]) -> dict[str, Counts]:
@@ -111,7 +121,7 @@ def _remember(
 ) -> None:
     """Do for files that remember nothing what a workbook does for itself: keep what they show, and how it changed."""
     with open_warehouse(settings).read() as connection, changes.draft(folder) as fresh:
-        sheets = sheets_of(connection, job_tables(job), company.uuid, job_layout(job))
+        sheets = arrange(connection, job_tables(job), company.uuid, job_layout(job), columns.load(folder)).sheets
         now = changes.take(connection, sheets, fresh, folder)
         counts = None
         if before:
@@ -132,12 +142,7 @@ def _write(job: FlattenJob, company: Company, settings: Settings, clock: Clock) 
         job_folder(job, company, settings),
         formats=["parquet" if job.format == "google_sheets" else job.format],
         timezone=job.timezone,
-        subject=Subject(
-            f"job {job.name}",
-            "; ".join(f"{CATEGORIES[name].title}: {CATEGORIES[name].comment}" for name in job.categories),
-            job.categories,
-            settings.versions / company.slug / job.name,
-        ),
+        subject=job_subject(job, company, settings),
         layout=job_layout(job),
     )
 
@@ -163,7 +168,8 @@ def _to_google(
         with google(settings) as client:
             written = write_google_sheet(connection, sheets, job.destination, client, run=run, timezone=job.timezone)
     size = sum(file.bytes for file in files)
-    return Delivered(written.url, not written.unchanged, written.sheets, size, written.warnings, None, differences)
+    warnings, news = (*files[0].warnings, *written.warnings), files[0].news
+    return Delivered(written.url, not written.unchanged, written.sheets, size, warnings, None, differences, news)
 
 
 def destination_options(job: FlattenJob, settings: Settings) -> dict[str, str]:

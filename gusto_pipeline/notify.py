@@ -141,6 +141,19 @@ def wrong_config(problem: str) -> Message:
     return Message("Gusto: pipeline.yaml is wrong", "\n".join(lines))
 
 
+def drift(job: str, company: str, news: Sequence[str], *, noticed_at: datetime, run_id: str, zone: ZoneInfo) -> Message:
+    """A good run noticed fields that are new in Gusto's answers, or gone from them."""
+    lines = [
+        f"{job} went well{_for(company)} at {_time(noticed_at, zone)}, and noticed that Gusto's answers have changed:",
+        *(f"- {_cut(text)}" for text in news),
+        "",
+        "Nothing has to be done: columns keep their places, new ones come last.",
+        "",
+        f"Run: {run_id}",
+    ]
+    return Message(f"Gusto: its answers have changed{_for(company)}", "\n".join(lines))
+
+
 def send(message: Message, addresses: Mapping[str, str], kind: str = "info") -> None:
     """Send to every apprise URL in `addresses`: by the variable that holds them, URLs apart by commas or spaces.
 

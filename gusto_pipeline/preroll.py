@@ -24,10 +24,11 @@ from gusto_pipeline.google_connection import google
 from gusto_pipeline.gusto.catalog import CATEGORIES, Source
 from gusto_pipeline.gusto.client import GustoClient
 from gusto_pipeline.gusto.errors import GustoError
-from gusto_pipeline.jobs import destination_options, job_companies, job_folder, job_layout, job_tables
+from gusto_pipeline.jobs import destination_options, job_companies, job_folder, job_layout, job_subject, job_tables
 from gusto_pipeline.schema import walk
+from gusto_pipeline.spreadsheets.columns import load
 from gusto_pipeline.spreadsheets.destinations import is_remote
-from gusto_pipeline.spreadsheets.workbook import Choice, Layout, sheets_of
+from gusto_pipeline.spreadsheets.layout import Choice, Layout, arrange
 from gusto_pipeline.spreadsheets.writers import SpreadsheetError
 from gusto_pipeline.sync import Company, UnknownCompanyError, find_company, open_store, open_warehouse, parents_of
 from gusto_pipeline.warehouse.flatten import Rows, quote
@@ -73,7 +74,8 @@ def preroll(job: FlattenJob, settings: Settings, connect: Callable[[Company], Gu
     requests = rows = cells = 0
     try:
         with open_warehouse(settings).read() as connection:
-            problems += _layout(connection, job)
+            wrong = [problem for company in companies for problem in _layout(connection, job, company, settings)]
+            problems += dict.fromkeys(wrong)
             for company in companies:
                 for table in job_tables(job):
                     found = _count(connection, table.table.name, company)
@@ -164,28 +166,31 @@ def _google(job: FlattenJob, settings: Settings) -> Iterator[str]:
         yield f"Google spreadsheet {job.destination}: {error}"
 
 
-def _layout(connection: duckdb.DuckDBPyConnection, job: FlattenJob) -> Iterator[str]:
+def _layout(
+    connection: duckdb.DuckDBPyConnection, job: FlattenJob, company: Company, settings: Settings
+) -> Iterator[str]:
     """Every unknown table and column and every SQL that does not run, one by one."""
     tables, layout = job_tables(job), job_layout(job)
+    memory = load(job_subject(job, company, settings).versions)
+
+    def tried(tables: list[Rows], layout: Layout) -> Iterator[str]:
+        try:
+            arrange(connection, tables, company.uuid, layout, memory)
+        except SpreadsheetError as error:
+            yield str(error)
+
     known = {table.table.name: table for table in tables}
     for name in {*layout.columns, *layout.filters} - set(known):
-        yield from _tried(connection, tables, Layout({name: layout.columns.get(name, ())}, {name: "true"}))
+        yield from tried(tables, Layout({name: layout.columns.get(name, ())}, {name: "true"}))
     for name, table in known.items():
         for choice in layout.columns.get(name, ()):
-            yield from _tried(connection, [table], Layout({name: (choice,)}, pii={choice.column: "keep"}))
+            yield from tried([table], Layout({name: (choice,)}, pii={choice.column: "keep"}))
         if name in layout.filters:
-            yield from _tried(connection, [table], Layout(filters={name: layout.filters[name]}))
-    columns = {column.name for table in tables for column in table.columns}
+            yield from tried([table], Layout(filters={name: layout.filters[name]}))
+    columns = arrange(connection, tables, company.uuid, Layout(), memory).columns
     for name in layout.pii:
-        if name not in columns:
-            yield from _tried(connection, tables[:1], Layout({tables[0].table.name: (Choice(name),)}))
-
-
-def _tried(connection: duckdb.DuckDBPyConnection, tables: list[Rows], layout: Layout) -> Iterator[str]:
-    try:
-        sheets_of(connection, tables, "", layout)
-    except SpreadsheetError as error:
-        yield str(error)
+        if not any(name in own for own in columns.values()):
+            yield from tried(tables[:1], Layout({tables[0].table.name: (Choice(name),)}))
 
 
 def _count(connection: duckdb.DuckDBPyConnection, table: str, company: Company) -> int:
@@ -215,4 +220,4 @@ def _drift(connection: duckdb.DuckDBPyConnection, job: FlattenJob, company: Comp
         [company.uuid, sources],
     ).fetchall()
     for source, fields in found:
-        yield f"{company.slug}: Gusto sends fields of {source} that no column shows: {fields} (see raw.{source})"
+        yield f"{company.slug}: Gusto sends new fields of {source}: {fields}"

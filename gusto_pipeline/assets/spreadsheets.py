@@ -20,6 +20,7 @@ from gusto_pipeline.warehouse.flatten import rows
 from gusto_pipeline.warehouse.publish import publish
 
 CHANGES = "changes"
+NEWS = "schema_changes"  # what has become new or gone in Gusto's answers, with the run that noticed it
 
 
 def spreadsheet_asset(category: Category) -> dg.AssetsDefinition:
@@ -73,6 +74,8 @@ def _metadata(files: list[Written], changes: dict[str, Counts]) -> dict[str, Any
     }
     if warnings := [warning for file in files for warning in file.warnings]:
         metadata["warnings"] = "; ".join(warnings)
+    if first.news:
+        metadata[NEWS] = "\n".join(first.news)
     return metadata | _changes(changes)
 
 
@@ -114,6 +117,7 @@ def job_asset(job: FlattenJob) -> dg.AssetsDefinition:
                 **({"unchanged_since": dg.MetadataValue.timestamp(done.since)} if done.since else {}),
                 **({"warnings": "; ".join(done.warnings)} if done.warnings else {}),
                 **_changes(done.changes),
+                **({NEWS: "\n".join(done.news)} if done.news else {}),
             }
             for slug, done in made.items()
         }

@@ -60,6 +60,7 @@ class Written:
     unchanged: bool  # the file held exactly this before and was not touched
     warnings: tuple[str, ...]
     since: datetime  # when the present content was written
+    news: tuple[str, ...] = ()  # what has become new or gone in Gusto's answers since the version before
 
 
 def unique(name: str, taken: set[str], limit: int = 10_000) -> str:

@@ -14,6 +14,8 @@ from importlib.resources import files
 from gusto_pipeline.schema import JSON, LIST
 from gusto_pipeline.warehouse.flatten import Rows, quote
 
+COUNT = "__rows"  # ends the names of columns that say how many rows another table has for the row
+
 PERSON_NAME = "trim(concat_ws(' ', coalesce(nullif({0}.preferred_first_name, ''), {0}.first_name), {0}.last_name))"
 
 
@@ -45,7 +47,7 @@ def parent_key(rows: Rows) -> dict[str, str]:
 
 def count_column(rows: Rows) -> str:
     """The column of the parent's view that says how many rows a table has for it."""
-    return f"{rows.table.name}__rows"
+    return f"{rows.table.name}{COUNT}"
 
 
 def _with_counts(view: str, rows: Rows, tables: Sequence[Rows]) -> str:

@@ -1,0 +1,173 @@
+"""What Gusto's answers hold besides what the catalog declares, and what of it they no longer hold; out of `raw`.
+
+A load notes in meta.drift every field that no column declares. Here its values are found again, for each row of the
+table in whose records it is. An object or list that the catalog does not know is one field, whatever is in it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import duckdb
+
+from gusto_pipeline.schema import Table
+from gusto_pipeline.warehouse.flatten import Rows, literal, quote
+
+Path = tuple[str, ...]  # the keys that lead to a value in a table's record
+
+# What a request asked about, which the record does not say: the last id in the path of the request.
+_ASKED_ABOUT = "regexp_extract(path, '.*/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})', 1)"
+
+
+@dataclass(frozen=True)
+class NewField:
+    """A field of a company's answers that the catalog does not declare. `table` may be one that holds no rows."""
+
+    table: str
+    path: Path
+    first_seen: datetime
+
+
+@dataclass(frozen=True)
+class Found:
+    """What kind of values a field has ("text", "numbers" …), "" where no record has one, and the names inside them."""
+
+    kind: str
+    names: frozenset[str]
+
+
+def new_fields(connection: duckdb.DuckDBPyConnection, roots: Sequence[Table], company_uuid: str) -> list[NewField]:
+    """The undeclared fields of a company's sources, `roots`, in the order in which they were first seen."""
+    sources = {table.name: table for table in roots}
+    found = connection.execute(
+        f"SELECT source, field, first_seen FROM meta.drift WHERE company_uuid = {literal(company_uuid)} "
+        "ORDER BY first_seen, source, field"
+    ).fetchall()
+    fields: dict[tuple[str, Path], NewField] = {}
+    for source, field, first_seen in found:
+        if source in sources and (place := _place(sources[source], field)):
+            fields.setdefault(place, NewField(*place, first_seen))
+    return list(fields.values())
+
+
+def _place(table: Table, field: str) -> tuple[str, Path] | None:
+    """The table and path of a field written as `jobs[].grade.x`; None if the catalog has come to know it."""
+    for child in table.children:
+        for at in child.at:
+            if field.startswith(f"{at}."):
+                return _place(child, field.removeprefix(f"{at}."))
+    known = {*(column.path for column in table.columns), *table.elsewhere, *table.links}
+    known |= {at[:-2] for child in table.children for at in child.at}
+    path: Path = ()
+    for key in field.split("."):
+        path = (*path, key)
+        name = ".".join(path)
+        if name in known:
+            return None
+        if not any(other.startswith(f"{name}.") for other in known):
+            break
+    return table.name, path
+
+
+def look_into(
+    connection: duckdb.DuckDBPyConnection, rows: Rows, company_uuid: str, paths: Sequence[Path]
+) -> list[Found]:
+    """What each of `paths` holds in the records of a table."""
+    asked = ", ".join(
+        f"list(DISTINCT json_type(j, {_pointer(path)})), json_group_structure(json_extract(j, {_pointer(path)}))"
+        for path in paths
+    )
+    (found,) = connection.execute(f"SELECT {asked} FROM ({_records(rows, company_uuid)})").fetchall()
+    return [
+        Found(_kind(types or ()), frozenset(_names(json.loads(structure)) if structure else ()))
+        for types, structure in zip(found[::2], found[1::2], strict=True)
+    ]
+
+
+SEVERAL = "values of several kinds"
+_KINDS = {"VARCHAR": "text", "BOOLEAN": "true or false", "OBJECT": "objects", "ARRAY": "lists"}
+
+
+def _kind(types: Iterable[str | None]) -> str:
+    kinds = {_KINDS.get(type, "numbers") for type in types if type not in (None, "NULL")}
+    return SEVERAL if len(kinds) > 1 else next(iter(kinds), "")
+
+
+def _names(structure: object) -> Iterator[str]:
+    if isinstance(structure, dict):
+        yield from structure
+        structure = list(structure.values())
+    for inner in structure if isinstance(structure, list) else ():
+        yield from _names(inner)
+
+
+def no_longer_sent(
+    connection: duckdb.DuckDBPyConnection, rows: Rows, company_uuid: str, paths: Sequence[Path]
+) -> set[Path]:
+    """Which of `paths` no record of a table has, not even empty, although it has the object that they are in."""
+    if any(at.endswith("{}") for at in rows.table.at):
+        return set()
+    asked = ", ".join(
+        f"bool_or(json_exists(j, {_pointer(path)})), "
+        + (f"bool_or(json_type(j, {_pointer(path[:-1])}) = 'OBJECT')" if path[:-1] else "count(*) > 0")
+        for path in paths
+    )
+    (found,) = connection.execute(f"SELECT {asked} FROM ({_records(rows, company_uuid)})").fetchall()
+    return {path for path, sent, around in zip(paths, found[::2], found[1::2], strict=True) if around and not sent}
+
+
+def with_fields(view: str, rows: Rows, company_uuid: str, columns: Mapping[str, Path]) -> str:
+    """`view`, which has the columns of a table, with the text at each path as one more column.
+
+    Objects and lists are JSON.
+    """
+    keys = {name: f"CAST({_own(name, rows)} AS VARCHAR)" for name in rows.key}
+    values = ", ".join(
+        [f"{key} AS k{i}" for i, key in enumerate(keys.values())]
+        + [f"any_value(json_extract_string(j, {_pointer(path)})) AS v{i}" for i, path in enumerate(columns.values())]
+    )
+    group = " GROUP BY ALL" if keys else ""
+    equal = " AND ".join(f"n.k{i} = CAST(t.{quote(key)} AS VARCHAR)" for i, key in enumerate(keys)) or "true"
+    named = ", ".join(f"n.v{i} AS {quote(name)}" for i, name in enumerate(columns))
+    found = f"SELECT {values} FROM ({_records(rows, company_uuid)}){group}"
+    return f"(SELECT t.*, {named} FROM {view} t LEFT JOIN ({found}) n ON {equal})"
+
+
+def _own(name: str, rows: Rows) -> str:
+    """SQL for a column of a table's key in its `_records`."""
+    if name in (*rows.links, rows.table.kind_column, "position"):
+        return quote(name)
+    return f"json_extract_string(j, {_pointer((name,))})"
+
+
+def _records(rows: Rows, company_uuid: str) -> str:
+    """SELECT of a table's records as received, `j`, with what tells them apart: links, kind column, position."""
+    table, parent = rows.table, rows.parent
+    if parent is None:
+        links = "".join(f"{_ASKED_ABOUT} AS {quote(link)}, " for link in table.links)
+        position = f"row_number() OVER ({f'PARTITION BY {_ASKED_ABOUT} ' if links else ''}ORDER BY rowid)"
+        return (
+            f"SELECT {links}{position} AS position, record AS j FROM raw.{quote(table.name)} "
+            f"WHERE company_uuid = {literal(company_uuid)}"
+        )
+    own = parent.table.columns and parent.table.key == ("uuid",)
+    links = "".join(f"{_own('uuid' if own else link, parent)} AS {quote(link)}, " for link in rows.links)
+    names = "".join(f"{quote(link)}, " for link in rows.links)
+    above = _records(parent, company_uuid)
+    return " UNION ALL ".join(
+        f"SELECT {names}{_kind_of(table, at)}generate_subscripts(e, 1) AS position, unnest(e) AS j FROM "
+        f"(SELECT {links}CAST(json_extract(j, {_pointer(at[:-2].split('.'))}) AS JSON[]) AS e FROM ({above}))"
+        for at in table.at
+    )
+
+
+def _kind_of(table: Table, at: str) -> str:
+    return f"{literal(at[:-2].rsplit('.', 1)[-1])} AS {quote(table.kind_column)}, " if table.kind_column else ""
+
+
+def _pointer(path: Iterable[str]) -> str:
+    """A path as a JSON pointer (RFC 6901), in SQL."""
+    return literal("".join("/" + key.replace("~", "~0").replace("/", "~1") for key in path))
