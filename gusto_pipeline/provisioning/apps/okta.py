@@ -30,6 +30,7 @@ from gusto_pipeline.provisioning.errors import (
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Field, api_key
 
+LINK_LIFE = timedelta(days=7)
 EVERYBODY = 'lastUpdated gt "1970-01-01T00:00:00.000Z"'
 STATUSES = {
     "STAGED": Status.INVITED,
@@ -210,6 +211,7 @@ def _said(response: httpx.Response) -> tuple[str, str, list[str]]:
 
 def _account(row: dict[str, Any], roles: tuple[str, ...]) -> Account:
     profile = row.get("profile") or {}
+    sent = instant(row.get("statusChanged")) if row["status"] == "PROVISIONED" else None
     login, given, family = profile.get("login"), profile.get("firstName"), profile.get("lastName")
     addresses = (login if "@" in (login or "") else None, profile.get("email"), profile.get("secondEmail"))
     return Account(
@@ -220,6 +222,7 @@ def _account(row: dict[str, Any], roles: tuple[str, ...]) -> Account:
         given_name=given,
         family_name=family,
         display_name=profile.get("displayName") or " ".join(filter(None, (given, family))) or None,
+        invited_until=sent + LINK_LIFE if sent else None,
         last_activity=instant(row.get("lastLogin")),
         created_at=instant(row.get("created")),
         role=", ".join(roles) or None,
@@ -245,7 +248,7 @@ APP = App(
     removal_note="first deactivated, by which they lose all apps, then deleted for good; nothing brings them back",
     rate_limit="about 600 requests a minute, fewer on small plans",
     invites=True,
-    invitation_life=timedelta(days=7),
+    invitation_life=LINK_LIFE,
     identity_provider=True,
     tenant=tenant,
     accounts=accounts,

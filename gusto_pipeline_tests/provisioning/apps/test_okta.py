@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -132,6 +132,15 @@ def test_whoever_was_never_sent_a_link_gets_the_first_one():
         invited.extra["status"] = "STAGED"
         assert actions.invite_again(session, invited.id).account.raw["status"] == "PROVISIONED"
         assert simulated.directory.mails == [(invited.email, "activation")]
+
+
+def test_a_link_to_activate_lapses_after_seven_days_and_a_new_one_after_seven_more():
+    with connected_to("okta") as (session, simulated):
+        made = actions.create(session, NEW).account
+        assert made.invited_until - made.created_at == timedelta(days=7)
+        simulated.advance(8 * 86400)
+        again = actions.invite_again(session, made.id).account
+        assert timedelta(days=6) < again.invited_until - simulated.directory.clock.now() <= timedelta(days=7)
 
 
 def test_the_last_super_administrator_stays():
