@@ -250,7 +250,7 @@ def quarantine(calls: Iterable[Call], now: datetime, last: Quarantine | None = N
     if last is not None and last.until <= now - WINDOW:
         last = None
     since = now - WINDOW if last is None else last.until
-    outcomes = [call.failed for call in calls if since <= call.at <= now]
+    outcomes = [call.failed for call in calls if call.at >= since]
     if len(outcomes) < FEWEST_CALLS:
         return last
     failed = sum(outcomes)
