@@ -122,7 +122,10 @@ def invite_again(session: Session, account_id: str) -> Outcome:
     if account.status is not Status.INVITED:
         return Outcome(False, account)
     call(session, account)
-    return Outcome(True, session.app.account(session, account_id))
+    there = session.app.account(session, account_id)
+    if there is None and account.emails:  # some apps make a new one, of another id
+        there = session.app.find(session, account.emails[0])
+    return Outcome(True, there)
 
 
 def restore(session: Session, account: Account) -> Outcome:

@@ -18,6 +18,7 @@ from gusto_pipeline_tests.provisioning.connected import NEW, connected_to
 DESCRIBED: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
     # Its list of fields is not complete: its own examples ask for a user's address.
     "asana": [("asana.json", "/api/1.0", (r"opt_fields: \d: 'user.email' is not one of",))],
+    "github": [("github.json", "", ())],
     "okta": [("okta.json", "", ())],
     # Its patterns for addresses are those of made-up examples, so that no user fits; role and profile are sent as bare
     # ids, as the vendor's guide does.
@@ -81,7 +82,7 @@ def test_a_whole_life_of_an_account_fits_the_description(slug):
         if account.status is Status.INVITED:
             if can.invite_again:
                 actions.invite_again(session, account.id)
-            simulated.accept(account.id)
+            simulated.accept(NEW.email)
             account = can.find(session, NEW.email)
         for group in list(can.groups(session))[:1] if can.groups else []:
             can.join(session, account, group)

@@ -46,7 +46,7 @@ def test_an_account_lives_from_creation_to_removal(slug):
         assert listed[made.account.id].status in THERE
 
         if made.account.status is Status.INVITED:
-            simulated.accept(made.account.id)
+            simulated.accept(NEW.email)
         account_id = can.find(session, NEW.email).id
 
         if can.suspend:

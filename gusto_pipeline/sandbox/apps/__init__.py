@@ -19,7 +19,7 @@ from gusto_pipeline.sandbox.gusto.world import Company, SandboxClock
 from gusto_pipeline.sandbox.people import make_companies
 from gusto_pipeline.sandbox.server import Logged, Site, hosting
 
-SLUGS = ("asana", "okta", "zoho_books", "zoho_crm", "zoho_desk")
+SLUGS = ("asana", "github", "okta", "zoho_books", "zoho_crm", "zoho_desk")
 
 
 @dataclass
@@ -41,9 +41,9 @@ class SimulatedApp:
         for text in faults:
             self.directory.faults.add(text)
 
-    def accept(self, account_id: str) -> None:
-        """What happens when an invited person accepts."""
-        member = self.directory.members[account_id]
+    def accept(self, who: str) -> None:
+        """What happens when an invited person (address or id) accepts."""
+        member = self.directory.by_email(who, "invited") or self.directory.members[who]
         self.directory.change(member, "active")
         member.last_seen = self.directory.clock.now()
 
