@@ -40,7 +40,9 @@ DESCRIBED: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
     "zoho_books": [("zoho_books.json", "/books/v3", (r"^POST /users: status 201 is not described",))],
 }
 # The vendor publishes none, or none that could be reached.
-UNDESCRIBED: dict[str, str] = {}
+UNDESCRIBED: dict[str, str] = {
+    "lastpass": "none is published",
+}
 
 
 @cache
