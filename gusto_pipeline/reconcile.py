@@ -29,7 +29,7 @@ from gusto_pipeline.provisioning.apps import app
 from gusto_pipeline.provisioning.dismissal import Timing, t_end
 from gusto_pipeline.provisioning.errors import AppError
 from gusto_pipeline.provisioning.people import Person, load_people, refresh_people
-from gusto_pipeline.provisioning.planning import held_back, invitations_sent, make_plan
+from gusto_pipeline.provisioning.planning import held_back, invitations_sent, make_plan, resting
 from gusto_pipeline.provisioning.plans import Item, Plan, PlanError, compare, read_plan, write_plan
 from gusto_pipeline.provisioning.reconciliation import Decision, Wanted, decide_all, keep, note_states, prepare
 from gusto_pipeline.provisioning.session import Session
@@ -239,12 +239,19 @@ def carry_out(
         current = reconcile(settings, store, company, clock=clock).plan
         if not made.holds(current):
             raise PlanError(_stale(made, current))
-    with warehouse.read() as connection:
-        approved = log.approved_items(connection, company.uuid)
-        proven = log.apps_with_removals(connection, company.uuid)
-        held = held_back(made.items, connection, company.uuid, approved, clock())
-    modes: dict[str, apply.Mode] = {one.app: settings.provisioning.app(one.app).mode for one in made.items}
-    gated = apply.gate(made.items, modes=modes, approved=approved, proven=proven, now=clock(), held=held)
+    with warehouse.write() as connection:
+        now, slugs = clock(), {item.app for item in made.items}
+        given: dict[str, Any] = {
+            "modes": {slug: settings.provisioning.app(slug).mode for slug in slugs},
+            "approved": log.approved_items(connection, company.uuid),
+            "proven": log.apps_with_removals(connection, company.uuid),
+            "now": now,
+        }
+        ready = [one.item for one in apply.gate(made.items, held={}, **given) if one.verdict == "go"]
+        held = held_back(ready, connection, company.uuid, given["approved"], now)
+        rest = resting(connection, company.uuid, slugs, now)
+        held |= {item.id: rest[item.app] for item in ready if item.app in rest}
+    gated = apply.gate(made.items, held=held, **given)
     going = [one.item for one in gated if one.verdict == "go"]
     asked: dict[str, str] = {}
 

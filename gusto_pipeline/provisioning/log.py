@@ -21,10 +21,13 @@ CREATE SCHEMA IF NOT EXISTS provisioning;
 CREATE TABLE IF NOT EXISTS provisioning.intents (
     intent_id VARCHAR, company_uuid VARCHAR, plan_id VARCHAR, item_id VARCHAR, app VARCHAR, action VARCHAR,
     rule VARCHAR, person_id VARCHAR, account_id VARCHAR, login VARCHAR, due_at TIMESTAMPTZ, intended_at TIMESTAMPTZ,
-    who VARCHAR
+    who VARCHAR, employed_since DATE
 );
 CREATE TABLE IF NOT EXISTS provisioning.outcomes (
     intent_id VARCHAR, company_uuid VARCHAR, outcome VARCHAR, account_id VARCHAR, problem VARCHAR, ended_at TIMESTAMPTZ
+);
+CREATE TABLE IF NOT EXISTS provisioning.quarantines (
+    company_uuid VARCHAR, app VARCHAR, until TIMESTAMPTZ, times BIGINT, why VARCHAR, imposed_at TIMESTAMPTZ
 );
 CREATE TABLE IF NOT EXISTS provisioning.approvals (
     company_uuid VARCHAR, item_id VARCHAR, plan_id VARCHAR, app VARCHAR, action VARCHAR, person_id VARCHAR,
@@ -32,6 +35,7 @@ CREATE TABLE IF NOT EXISTS provisioning.approvals (
 );
 COMMENT ON TABLE provisioning.intents IS 'Every change of an account, written before it was sent';
 COMMENT ON TABLE provisioning.outcomes IS 'What came of each intent; one without a row is still open';
+COMMENT ON TABLE provisioning.quarantines IS 'Apps that are left alone for a while because calls to them failed';
 COMMENT ON TABLE provisioning.approvals IS 'Who said yes or no to what, in which plan; the last word counts'
 """
 
@@ -66,10 +70,10 @@ def intend(
     intent_id = str(uuid4())
     login = (item.new or {}).get("email") or item.account
     connection.execute(
-        "INSERT INTO provisioning.intents VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+        "INSERT INTO provisioning.intents VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         [
             intent_id, company_uuid, plan_id, item.id, item.app, item.action, item.rule, item.person_id,
-            item.account_id, login, item.due_at, now, who,
+            item.account_id, login, item.due_at, now, who, item.employed_since,
         ],
     )  # fmt: skip
     return intent_id
@@ -149,13 +153,28 @@ def apps_with_removals(connection: duckdb.DuckDBPyConnection, company_uuid: str)
     return frozenset(row[0] for row in rows)
 
 
-def begun_since(
-    connection: duckdb.DuckDBPyConnection, company_uuid: str, since: datetime
-) -> list[tuple[str, str, str, str, datetime]]:
-    """(item id, app, action, rule, when) of every intent since then, whatever came of it."""
-    rows: list[tuple[str, str, str, str, datetime]] = connection.execute(
-        "SELECT item_id, app, action, rule, intended_at FROM provisioning.intents "
-        "WHERE company_uuid = $1 AND intended_at >= $2 ORDER BY intended_at",
+@dataclass(frozen=True)
+class Begun:
+    """An intent, whatever came of it. approved: a person had said yes to it. failed: None while nobody knows."""
+
+    item_id: str
+    app: str
+    action: str
+    rule: str
+    at: datetime
+    approved: bool
+    failed: bool | None
+
+
+def begun_since(connection: duckdb.DuckDBPyConnection, company_uuid: str, since: datetime) -> list[Begun]:
+    """Every intent since then, oldest first."""
+    rows = connection.execute(
+        "SELECT item_id, app, action, rule, intended_at, "
+        "EXISTS (FROM provisioning.approvals a WHERE a.company_uuid = $1 AND a.item_id = i.item_id AND a.approved "
+        "  AND a.approved_at <= i.intended_at), "
+        "(SELECT arg_max(outcome IN ('failed', 'unknown'), ended_at) FROM provisioning.outcomes o "
+        "  WHERE o.intent_id = i.intent_id) "
+        "FROM provisioning.intents i WHERE company_uuid = $1 AND intended_at >= $2 ORDER BY intended_at",
         [company_uuid, since],
     ).fetchall()
-    return rows
+    return [Begun(*row) for row in rows]

@@ -112,6 +112,7 @@ def _made(
         account=decision.login,
         due_at=due.isoformat() if due else None,
         needs_approval=mode == Mode.APPROVE,
+        employed_since=str(decision.subject.employed_since) if decision.subject.employed_since else None,
         inputs={name: None if value is None else str(value) for name, value in asdict(decision.inputs).items()},
         evidence=decision.evidence,
         new=new,
@@ -205,17 +206,16 @@ def held_back(
     approved: frozenset[str],
     now: datetime,
 ) -> dict[str, str]:
-    """Items that the brakes hold, by id, and why. Counts what was done in the last 24 hours."""
-    due = [item for item in items if item.due_at is None or datetime.fromisoformat(item.due_at) <= now]
+    """Which of the items that would go now the brakes hold, by id, and why. Counts the last 24 hours in as well."""
     planned = [
         brakes.Planned(item.id, item.app, brake)
-        for item in due
+        for item in items
         if (brake := _brake(item.action, item.inputs.get("hr")))
     ]
     done = [
-        brakes.Done(id=item_id, app=app, brake=brake, at=at, approved=item_id in approved)
-        for item_id, app, action, rule, at in log.begun_since(connection, company_uuid, now - brakes.WINDOW)
-        if (brake := _brake(action, Hr.ENDED if rule in ("A3", "S1", "S4") else None))
+        brakes.Done(id=begun.item_id, app=begun.app, brake=brake, at=begun.at, approved=begun.approved)
+        for begun in log.begun_since(connection, company_uuid, now - brakes.WINDOW)
+        if (brake := _brake(begun.action, Hr.ENDED if begun.rule in ("A3", "S1", "S4") else None))
     ]
     linked = dict(
         connection.execute(
@@ -230,6 +230,30 @@ def held_back(
     hr = brakes.HrList(listed, vanished, read_at or datetime.min.replace(tzinfo=UTC))
     holds = brakes.holds(planned, done, now=now, linked=linked, hr=hr, approved=approved)
     return {action: hold.why for hold in holds for action in hold.actions}
+
+
+def resting(
+    connection: duckdb.DuckDBPyConnection, company_uuid: str, apps: Iterable[str], now: datetime
+) -> dict[str, str]:
+    """Apps that are left alone because too many calls failed, and why; remembers a new quarantine."""
+    begun = log.begun_since(connection, company_uuid, now - brakes.WINDOW)
+    found = {}
+    for app in apps:
+        row = connection.execute(
+            f"SELECT until, times, why FROM provisioning.quarantines WHERE {of(company_uuid, app)} "
+            "ORDER BY imposed_at DESC LIMIT 1"
+        ).fetchone()
+        last = brakes.Quarantine(*row) if row else None
+        calls = [brakes.Call(one.at, one.failed) for one in begun if one.app == app and one.failed is not None]
+        quarantine = brakes.quarantine(calls, now, last)
+        if quarantine and quarantine != last:
+            connection.execute(
+                "INSERT INTO provisioning.quarantines VALUES ($1, $2, $3, $4, $5, $6)",
+                [company_uuid, app, quarantine.until, quarantine.times, quarantine.why, now],
+            )
+        if quarantine and quarantine.holds(now):
+            found[app] = quarantine.why
+    return found
 
 
 def invitations_sent(connection: duckdb.DuckDBPyConnection, company_uuid: str) -> dict[tuple[str, str], int]:

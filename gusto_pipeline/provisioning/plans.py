@@ -29,8 +29,8 @@ class Item:
 
     effect: what it comes to in that app, in words. due_at: not before this instant (ISO 8601), None for at once.
     inputs: the facts that the decision was made from. new: of an account to create, its login, names, role, groups and
-    licence; of one to update, the changed fields. needs_approval: a person has to say yes before. Names and addresses
-    only, never pay or numbers of the state's.
+    licence; of one to update, the changed fields. needs_approval: a person has to say yes before. employed_since: first
+    day of the employment that it is about. Names and addresses only, never pay or numbers of the state's.
     """
 
     app: str
@@ -47,6 +47,7 @@ class Item:
     account: str | None = None
     due_at: str | None = None
     needs_approval: bool = False
+    employed_since: str | None = None
     inputs: dict[str, str | None] = field(default_factory=dict)
     evidence: tuple[str, ...] = ()
     new: dict[str, Any] | None = None

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
+from dataclasses import asdict, dataclass, field
+from datetime import date, datetime
 from fnmatch import fnmatchcase
 from zoneinfo import ZoneInfo
 
@@ -63,11 +63,13 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Subject:
-    """A person as an app's rules see them now: HR state, and when access ends if an end is dated."""
+    """A person as an app's rules see them now: HR state, when access ends if an end is dated, and the first day of the
+    employment that access is for."""
 
     person: Person
     hr: Hr
     removal_at: datetime | None
+    employed_since: date | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +139,8 @@ def subject(person: Person, timing: Timing, now: datetime) -> Subject:
         for employment in record.employments
         if employment.last_day == person.last_day and (end := removal_instant(employment, timing, record.work_zone))
     ]
-    return Subject(person, hr_state(person.hr, now, timing), max(ends, default=None))
+    since = employment_start(person.hr, now, timing)
+    return Subject(person, hr_state(person.hr, now, timing), max(ends, default=None), since)
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,7 @@ class _Taken:
 
     action: str
     at: datetime
+    employed_since: date | None
 
 
 @dataclass(frozen=True)
@@ -275,10 +279,7 @@ class _AppView:
     def _spell(self, person: Person, account_id: str | None, link: Link, acct: Acct, now: datetime) -> SpellKind | None:
         if self._by(account_id, link, acct) is not By.US:
             return None
-        at = self.taken[account_id or ""].at
-        # The employment that had ended when it was taken away, by the dates as they are known now.
-        before = employment_start(person.hr, at - DAY, replace(self.wanted.timing, lead_days=0))
-        return spell(before, person.hr, now, self.wanted.timing)
+        return spell(self.taken[account_id or ""].employed_since, person.hr, now, self.wanted.timing)
 
     def _prot(self, account_id: str | None, account: Account | None) -> Prot:
         if account is None:
@@ -339,13 +340,14 @@ def _taken_away(
 ) -> tuple[dict[str, _Taken], frozenset[str]]:
     """What we took away last, by account; and which of those were seen alive again since, so that it was others."""
     rows = connection.execute(
-        "SELECT o.account_id, arg_max(i.action, o.ended_at), max(o.ended_at) FROM provisioning.intents i "
+        "SELECT o.account_id, arg_max(i.action, o.ended_at), max(o.ended_at), "
+        "arg_max_null(i.employed_since, o.ended_at) FROM provisioning.intents i "
         "JOIN provisioning.outcomes o USING (intent_id) "
         f"WHERE i.company_uuid = {literal(company)} AND i.app = {literal(app)} AND o.account_id IS NOT NULL "
         "AND o.outcome IN ('done', 'nothing_to_do') GROUP BY o.account_id "
         "HAVING arg_max(i.action, o.ended_at) IN ('suspend', 'delete', 'cancel_invitation')"
     ).fetchall()
-    taken = {account_id: _Taken(action, at) for account_id, action, at in rows}
+    taken = {account_id: _Taken(action, at, since) for account_id, action, at, since in rows}
     alive = dict(
         connection.execute(
             "SELECT account_id, max(seen_at) FROM provisioning.account_states "
