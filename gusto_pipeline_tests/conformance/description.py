@@ -155,6 +155,9 @@ def _json_schema(node: Any) -> Any:
             made["allOf"] = made.pop(word)  # of a choice of one, what is wrong can be said
     if made.get("exclusiveMinimum") in (True, False):
         del made["exclusiveMinimum"]
+    for bound in ("minimum", "maximum"):
+        if isinstance(made.get(bound), str):  # in discovery documents
+            made[bound] = float(made[bound])
     if made.get("type") in ("any", "file"):
         del made["type"]
     if "discriminator" in made and "oneOf" in made:  # it tells which, where several would fit

@@ -19,7 +19,10 @@ DESCRIBED: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
     # Its list of fields is not complete: its own examples ask for a user's address.
     "asana": [("asana.json", "/api/1.0", (r"opt_fields: \d: 'user.email' is not one of",))],
     "github": [("github.json", "", ())],
+    "google_workspace": [("google_workspace.json", "", ()), ("google_datatransfer.json", "", ())],
     "okta": [("okta.json", "", ())],
+    # It knows no success but 200; by the vendor's guide creation answers 201.
+    "zoho_books": [("zoho_books.json", "/books/v3", (r"^POST /users: status 201 is not described",))],
     # Its patterns for addresses are those of made-up examples, so that no user fits; role and profile are sent as bare
     # ids, as the vendor's guide does.
     "zoho_crm": [
@@ -36,8 +39,6 @@ DESCRIBED: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
     # It has the organization's id in the query, the vendor's guide in a header. An update needs only what changes, but
     # shares its schema with creation.
     "zoho_desk": [("zoho_desk.json", "", (r"parameter orgId is missing", r"^PATCH .* is a required property"))],
-    # It knows no success but 200; by the vendor's guide creation answers 201.
-    "zoho_books": [("zoho_books.json", "/books/v3", (r"^POST /users: status 201 is not described",))],
 }
 # The vendor publishes none, or none that could be reached.
 UNDESCRIBED: dict[str, str] = {

@@ -1,0 +1,306 @@
+"""Google Workspace: the users and groups of one company, by the Admin SDK's Directory, Data Transfer and License APIs.
+
+A new user is a new mailbox; nothing is mailed, and where licences are not automatic one has to be named as
+`product/sku` (`Google-Apps/1010020028`). Whoever has neither signed in nor agreed to the terms is shown as invited.
+Deleted users stay in the bin for 20 days, where only their id is good, and keep their address. Google counts users
+nowhere, so a page that lost some cannot be noticed. Not documented, and taken in either way: the words for the last
+super administrator, and for how a transfer stands (anything but completed and failed is taken for under way).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
+from gusto_pipeline.provisioning.app import App, found, instant
+from gusto_pipeline.provisioning.errors import (
+    AlreadyExistsError,
+    AppError,
+    DomainNotVerifiedError,
+    InvalidError,
+    LastOwnerError,
+    MissingScopeError,
+    NoSeatError,
+    NotFoundError,
+    OutcomeUnknownError,
+    OwnsContentError,
+)
+from gusto_pipeline.provisioning.session import Session
+from gusto_pipeline.provisioning.signin import Consent, oauth
+
+DIRECTORY = "/admin/directory/v1"
+TRANSFERS = "/admin/datatransfer/v1"
+LICENSES = "https://licensing.googleapis.com/apps/licensing/v1"
+SCOPES = (
+    "admin.directory.user",
+    "admin.directory.user.security",
+    "admin.directory.group",
+    "admin.datatransfer",
+    "apps.licensing",
+)
+LOOKS = (5, 10, 20, 40, 80, 160)  # seconds between looks at a transfer, which may also take hours
+
+
+def tenant(session: Session) -> Tenant:
+    """The company, named by the domain of one of its super administrators."""
+    params = {"customer": "my_customer", "maxResults": 1, "query": "isAdmin=true"}
+    user = session.get(f"{DIRECTORY}/users", params)["users"][0]
+    return Tenant(user["customerId"], user["primaryEmail"].rpartition("@")[2])
+
+
+def accounts(session: Session) -> Iterator[Account]:
+    yield from _users(session)
+    yield from _users(session, showDeleted="true")
+
+
+def account(session: Session, account_id: str) -> Account | None:
+    try:
+        return _account(session.get(_path(account_id), {"projection": "full"}))
+    except NotFoundError:
+        return next((a for a in _users(session, showDeleted="true") if a.id == account_id), None)
+
+
+def find(session: Session, email: str) -> Account | None:
+    """By login or alias, then in the bin. An address in a foreign domain is refused like one that is forbidden."""
+    try:
+        return _account(session.get(_path(email), {"projection": "full"}))
+    except (NotFoundError, MissingScopeError):
+        return found(_users(session, showDeleted="true"), email)
+
+
+def create(session: Session, new: NewAccount) -> None:
+    """The password has to be changed at first sign-in; the personal address serves for recovery."""
+    body: dict[str, Any] = {
+        "primaryEmail": new.email,
+        "name": {"givenName": new.given_name, "familyName": new.family_name},
+        "password": new.password or secrets.token_urlsafe(24),
+        "changePasswordAtNextLogin": True,
+    }
+    if new.personal_email:
+        body["recoveryEmail"] = new.personal_email
+    if new.employee_number:
+        body["externalIds"] = [{"type": "organization", "value": new.employee_number}]
+    if new.title or new.department:
+        work = {"title": new.title, "department": new.department}
+        body["organizations"] = [{"primary": True} | {name: value for name, value in work.items() if value}]
+    session.send("POST", f"{DIRECTORY}/users", json=body)
+    if new.licence:
+        product, _, sku = new.licence.partition("/")
+        session.send("POST", f"{LICENSES}/product/{product}/sku/{sku}/user", json={"userId": new.email})
+
+
+def suspend(session: Session, account: Account) -> None:
+    """Signs out as well, also when suspending went unanswered."""
+    try:
+        session.send("PATCH", _path(account.id), json={"suspended": True})
+    finally:
+        session.send("POST", f"{_path(account.id)}/signOut")
+
+
+def reactivate(session: Session, account: Account) -> None:
+    archived = {"archived": False} if account.raw.get("archived") else {}
+    session.send("PATCH", _path(account.id), json={"suspended": False, **archived})
+
+
+def remove(session: Session, account: Account) -> None:
+    session.send("DELETE", _path(account.id))
+
+
+def restore(session: Session, account: Account) -> None:
+    session.send("POST", f"{_path(account.id)}/undelete", json={"orgUnitPath": "/"})
+
+
+def hand_over(session: Session, account: Account, to: Account) -> None:
+    """All that Google can transfer (files, calendars and so on, no mail), awaited for some minutes.
+
+    A transfer between the two that is under way already is joined. Raises OutcomeUnknownError while it goes on.
+    """
+    ends = {"oldOwnerUserId": account.id, "newOwnerUserId": to.id}
+    rows = session.get(f"{TRANSFERS}/transfers", ends).get("dataTransfers", [])
+    transfer = next((row for row in rows if _progress(row) not in ("completed", "failed")), None)
+    if transfer is None:
+        every = session.get(f"{TRANSFERS}/applications")["applications"]
+        parts = [
+            {"applicationId": app["id"], "applicationTransferParams": app.get("transferParams", [])} for app in every
+        ]
+        response = session.send("POST", f"{TRANSFERS}/transfers", json={**ends, "applicationDataTransfers": parts})
+        transfer = session.json(response)
+    for seconds in LOOKS:
+        session.sleep(seconds)
+        transfer = session.get(f"{TRANSFERS}/transfers/{transfer['id']}")
+        if _progress(transfer) == "completed":
+            return
+        if _progress(transfer) == "failed":
+            raise OwnsContentError(
+                f"Google could not hand over what {account.id} owns to {to.id}. Do it in the Admin console under "
+                "Apps > Google Workspace > Drive and Docs > Transfer ownership"
+            )
+    raise OutcomeUnknownError(
+        f"Google is still handing over what {account.id} owns to {to.id}. Keep the account, and try again later"
+    )
+
+
+def groups(session: Session) -> dict[str, str]:
+    params = {"customer": "my_customer", "maxResults": 200}
+    return {row["id"]: row["name"] for row in _pages(session, "groups", params)}
+
+
+def join(session: Session, account: Account, group: str) -> None:
+    """`group` may be an address, too."""
+    member = {"email": account.emails[0], "role": "MEMBER"}
+    with suppress(AlreadyExistsError):
+        session.send("POST", f"{DIRECTORY}/groups/{quote(group)}/members", json=member)
+
+
+def leave(session: Session, account: Account, group: str) -> None:
+    with suppress(NotFoundError):
+        session.send("DELETE", f"{DIRECTORY}/groups/{quote(group)}/members/{account.id}")
+
+
+def refusal(response: httpx.Response) -> AppError | None:
+    if response.is_success or response.status_code in (401, 404) or response.status_code >= 500:
+        return None
+    reason, said = _said(response)
+    creates = response.request.method == "POST" and response.request.url.path == f"{DIRECTORY}/users"
+    if response.status_code == 403 and reason == "forbidden" and creates:
+        text = f"Google: {said}. Use an address in a domain of this company, or connect as a super administrator"
+        return DomainNotVerifiedError(text)
+    if response.status_code == 403:
+        text = f"Google: {said}. Connect as a super administrator, run: gusto-pipeline connect google_workspace"
+        return MissingScopeError(text)
+    if response.status_code == 409:
+        return AlreadyExistsError(
+            "Google has this address already, maybe as an alias, a group or in the bin. Look there"
+        )
+    if "administrator" in said.lower():
+        return LastOwnerError(f"Google keeps the last super administrator: {said}. Make somebody else one first")
+    if reason == "limitExceeded" or "licen" in said.lower():
+        return NoSeatError(
+            f"Google has no free licence: {said}. Buy one, or free one, and assign it in the Admin console"
+        )
+    return InvalidError(f"Google: {said}. Put that right, in the Admin console or in Gusto, and try again")
+
+
+def wait(response: httpx.Response, now: datetime) -> float | None:
+    """Google asks for longer and longer waits, and names none; so do users whose creation still goes on."""
+    if response.status_code not in (403, 412):
+        return None
+    reason, said = _said(response)
+    limited = response.status_code == 403 and reason in ("userRateLimitExceeded", "rateLimitExceeded", "quotaExceeded")
+    return 1.0 if limited or "creation is not complete" in said else None
+
+
+def _path(user: str) -> str:
+    return f"{DIRECTORY}/users/{quote(user, safe='@')}"
+
+
+def _users(session: Session, **more: str) -> Iterator[Account]:
+    params = {"customer": "my_customer", "maxResults": 500, "projection": "full", "orderBy": "email", **more}
+    return map(_account, _pages(session, "users", params))
+
+
+def _pages(session: Session, what: str, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    token = None
+    while True:
+        page = session.get(f"{DIRECTORY}/{what}", params | {"pageToken": token})
+        yield from page.get(what, [])
+        token = page.get("nextPageToken")
+        if not token:
+            return
+
+
+def _progress(transfer: dict[str, Any]) -> str:
+    return str(transfer.get("overallTransferStatusCode", "")).lower()
+
+
+def _said(response: httpx.Response) -> tuple[str, str]:
+    try:
+        error = response.json()["error"]
+        return next((each.get("reason", "") for each in error.get("errors", [])), ""), error["message"].rstrip(".")
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return "", "no reason given"
+
+
+def _status(row: dict[str, Any]) -> Status:
+    if row.get("deletionTime"):
+        return Status.DELETED
+    if row.get("suspended") or row.get("archived"):
+        return Status.SUSPENDED
+    new = row.get("agreedToTerms") is False and not instant(row.get("lastLoginTime"))
+    return Status.INVITED if new else Status.ACTIVE
+
+
+def _account(row: dict[str, Any]) -> Account:
+    name = row.get("name") or {}
+    work = _first(row.get("organizations"))
+    numbers = {each.get("type"): each.get("value") for each in row.get("externalIds") or []}
+    others = [each.get("address") for each in row.get("emails") or []]
+    addresses = (row.get("primaryEmail"), *(row.get("aliases") or ()), *others, row.get("recoveryEmail"))
+    roles = (("isAdmin", "Super admin"), ("isDelegatedAdmin", "Delegated admin"), ("isGuestUser", "Guest"))
+    return Account(
+        id=row["id"],
+        status=_status(row),
+        user_name=row.get("primaryEmail"),
+        emails=tuple(dict.fromkeys(address for address in addresses if address)),
+        given_name=name.get("givenName"),
+        family_name=name.get("familyName"),
+        display_name=name.get("displayName") or name.get("fullName"),
+        last_activity=instant(row.get("lastLoginTime")),
+        created_at=instant(row.get("creationTime")),
+        role=next((role for flag, role in roles if row.get(flag)), "User"),
+        admin=bool(row.get("isAdmin") or row.get("isDelegatedAdmin")),
+        external_id=next((value for kind, value in numbers.items() if kind != "organization"), None),
+        employee_number=numbers.get("organization"),
+        phone=_first(row.get("phones")).get("value"),
+        title=work.get("title"),
+        department=work.get("department"),
+        raw=row,
+    )
+
+
+def _first(rows: list[dict[str, Any]] | None) -> dict[str, Any]:
+    """The primary one of several."""
+    return next((row for row in rows or [] if row.get("primary")), (rows or [{}])[0])
+
+
+APP = App(
+    slug="google_workspace",
+    name="Google Workspace",
+    base_url="https://admin.googleapis.com",
+    hosts=("https://licensing.googleapis.com", "https://accounts.google.com", "https://oauth2.googleapis.com"),
+    sign_in=oauth(
+        Consent(
+            url="https://accounts.google.com/o/oauth2/v2/auth",
+            scopes=tuple(f"https://www.googleapis.com/auth/{scope}" for scope in SCOPES),
+            extra={"access_type": "offline", "prompt": "consent"},
+        ),
+        "https://oauth2.googleapis.com/token",
+    ),
+    removal="deletes",
+    removal_note="mail and files can be restored for 20 days, then they are gone; hand files over before",
+    rate_limit="2,400 requests a minute",
+    identity_provider=True,
+    creates_mailbox=True,
+    tenant=tenant,
+    accounts=accounts,
+    account=account,
+    find=find,
+    create=create,
+    remove=remove,
+    suspend=suspend,
+    reactivate=reactivate,
+    restore=restore,
+    hand_over=hand_over,
+    groups=groups,
+    join=join,
+    leave=leave,
+    refusal=refusal,
+    wait=wait,
+)
