@@ -134,15 +134,18 @@ class Session:
         data: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         reads: bool | None = None,
+        timeout: float | None = None,
     ) -> httpx.Response:
         """One request, repeated as the class says; the answer is a success whose body has been read.
 
-        reads: nothing changes by it, so it may be repeated (by default what GET does); parameters that are None are
-        left out. Raises the AppError that fits.
+        reads: nothing changes by it, so it may be repeated (by default what GET does). timeout: in place of the
+        session's, in seconds. Parameters that are None are left out. Raises the AppError that fits.
         """
         safe = method == "GET" if reads is None else reads
         params = {name: value for name, value in params.items() if value is not None} if params else None
         request = {"params": params, "json": json, "data": data, "headers": headers}
+        if timeout is not None:
+            request["timeout"] = timeout
         attempts = tenacity.Retrying(
             retry=tenacity.retry_if_exception(lambda error: _worth_repeating(error, safe)),
             stop=self._enough,
