@@ -18,6 +18,7 @@ from gusto_pipeline_tests.provisioning.connected import NEW, connected_to
 DESCRIBED: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
     # Its list of fields is not complete: its own examples ask for a user's address.
     "asana": [("asana.json", "/api/1.0", (r"opt_fields: \d: 'user.email' is not one of",))],
+    "box": [("box.json", "/2.0", ())],
     "github": [("github.json", "", ())],
     "google_workspace": [("google_workspace.json", "", ()), ("google_datatransfer.json", "", ())],
     "okta": [("okta.json", "", ())],

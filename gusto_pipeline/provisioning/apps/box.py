@@ -1,0 +1,232 @@
+"""Box: the managed users of one enterprise, by its Content API 2.0 (developer.box.com).
+
+Box names only the fields it is asked for, so all are asked for. Nothing tells whether somebody has set a password yet,
+and an address whose Box account is somewhere else can only be invited by hand: such invitations are not listed.
+What exactly Box answers when somebody to be deleted owns content is not documented; any refusal of the values counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+import httpx
+
+from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
+from gusto_pipeline.provisioning.app import App, found, instant, split_name
+from gusto_pipeline.provisioning.errors import (
+    AlreadyExistsError,
+    AppError,
+    InvalidError,
+    LastOwnerError,
+    MissingScopeError,
+    NoSeatError,
+    NotFoundError,
+    OutcomeUnknownError,
+    OwnsContentError,
+)
+from gusto_pipeline.provisioning.session import Session
+from gusto_pipeline.provisioning.signin import Consent, oauth
+
+FIELDS = (
+    "id,type,name,login,status,role,created_at,modified_at,job_title,phone,notification_email,space_used,"
+    "is_platform_access_only,external_app_user_id,enterprise"
+)
+ROLES = {"admin": "Admin", "coadmin": "Co-admin", "user": "User"}
+SLOW = timedelta(minutes=10)  # after which Box answers a move of content that is still going on
+NEXT = "Connect as an admin or co-admin who may manage users, run: gusto-pipeline connect box"
+
+
+def tenant(session: Session) -> Tenant:
+    enterprise = session.get("/users/me", {"fields": "id,type,name,login,role,enterprise"}).get("enterprise")
+    if not enterprise:
+        raise MissingScopeError(f"Box: the person who connected us belongs to no enterprise. {NEXT}")
+    return Tenant(enterprise["id"], enterprise.get("name") or enterprise["id"])
+
+
+def accounts(session: Session) -> Iterator[Account]:
+    return _users(session)
+
+
+def account(session: Session, account_id: str) -> Account | None:
+    try:
+        return _account(session.get(f"/users/{account_id}", {"fields": FIELDS}))
+    except NotFoundError:
+        tenant(session)
+        return None
+
+
+def find(session: Session, email: str) -> Account | None:
+    return found(_users(session, filter_term=email), email)
+
+
+def create(session: Session, new: NewAccount) -> None:
+    """Box mails a link to set a password. role: `user` or `coadmin`; groups: ids."""
+    facts = {"login": new.email, "name": new.display_name[:50], "role": new.role, "job_title": new.title}
+    body = {name: value for name, value in facts.items() if value}
+    made = session.json(session.send("POST", "/users", params={"fields": FIELDS}, json=body))
+    for group in new.groups:
+        join(session, _account(made), group)
+
+
+def suspend(session: Session, account: Account) -> None:
+    """Signs out as well, also when suspending went unanswered."""
+    try:
+        session.send("PUT", f"/users/{account.id}", json={"status": "inactive"})
+    finally:
+        who = {"user_ids": [account.id], "user_logins": [account.user_name]}
+        session.send("POST", "/users/terminate_sessions", json=who)
+
+
+def reactivate(session: Session, account: Account) -> None:
+    session.send("PUT", f"/users/{account.id}", json={"status": "active"})
+
+
+def remove(session: Session, account: Account) -> None:
+    """Never by force, which would delete the person's files."""
+    if account.owner:
+        raise LastOwnerError("Box keeps its primary admin. Make somebody else primary admin in the Admin Console first")
+    session.send("DELETE", f"/users/{account.id}", params={"notify": "false", "force": "false"})
+
+
+def hand_over(session: Session, account: Account, to: Account) -> None:
+    """Moves all files into a folder of the other person's. Raises OutcomeUnknownError while Box is still moving."""
+    started = session.clock()
+    session.send(
+        "PUT",
+        f"/users/{account.id}/folders/0",
+        params={"notify": "false"},
+        json={"owned_by": {"id": to.id}},
+        timeout=SLOW.total_seconds() + 120,
+    )
+    if session.clock() - started >= SLOW:
+        raise OutcomeUnknownError(
+            f"Box is still moving the content of {account.id}: delete the account only after the mail that it is done"
+        )
+
+
+def groups(session: Session) -> dict[str, str]:
+    return {group["id"]: group["name"] for group in _entries(session, "/groups", fields="id,name")}
+
+
+def join(session: Session, account: Account, group: str) -> None:
+    body = {"user": {"id": account.id}, "group": {"id": group}, "role": "member"}
+    with suppress(AlreadyExistsError):
+        session.send("POST", "/group_memberships", json=body)
+
+
+def leave(session: Session, account: Account, group: str) -> None:
+    for membership in _entries(session, f"/users/{account.id}/memberships"):
+        if membership["group"]["id"] == group:
+            session.send("DELETE", f"/group_memberships/{membership['id']}")
+
+
+def refusal(response: httpx.Response) -> AppError | None:
+    status, request = response.status_code, response.request
+    if response.is_success or status in (401, 404, 429) or status >= 500:
+        return None
+    code, said = _said(response)
+    if code in ("insufficient_scope", "access_denied_insufficient_permissions", "forbidden") or status == 403:
+        return MissingScopeError(f"Box: {said} ({code}). {NEXT}")
+    if code == "user_login_already_used":
+        return AlreadyExistsError(
+            f"Box: {said}. If that account is outside the enterprise, invite it in the Admin Console"
+        )
+    if "seat" in said.lower() or "license" in said.lower():
+        return NoSeatError(f"Box has no free licence: {said}. Buy one, or remove somebody")
+    if request.method == "DELETE" and "/users/" in request.url.path:
+        return OwnsContentError(
+            f"Box refuses to delete {request.url.path.rsplit('/', 1)[-1]}: {said}. Hand the content over first, then "
+            "remove the account"
+        )
+    if status == 409:
+        return AlreadyExistsError(f"Box: {said} ({code}). Look in the Admin Console before trying again")
+    return InvalidError(f"Box: {said} ({code}). Correct it, and try again")
+
+
+def _said(response: httpx.Response) -> tuple[str, str]:
+    try:
+        body = response.json()
+        return str(body.get("code")), str(body.get("message") or "no reason given")
+    except (ValueError, AttributeError):
+        return str(response.status_code), "no reason given"
+
+
+def _users(session: Session, **query: str) -> Iterator[Account]:
+    """All pages by marker; offsets end at 10,000."""
+    params = {"user_type": "managed", "usemarker": "true", "limit": 1000, "fields": FIELDS, **query}
+    marker = None
+    while True:
+        page = session.get("/users", {**params, "marker": marker})
+        yield from map(_account, page["entries"])
+        marker = page.get("next_marker")
+        if not marker:
+            return
+
+
+def _entries(session: Session, path: str, **query: str) -> Iterator[dict[str, Any]]:
+    """All pages by offset, for lists that have no markers."""
+    offset = 0
+    while True:
+        page = session.get(path, {"limit": 1000, "offset": offset, **query})
+        yield from page["entries"]
+        offset += len(page["entries"])
+        if not page["entries"] or offset >= page["total_count"]:
+            return
+
+
+def _account(row: dict[str, Any]) -> Account:
+    given, family = split_name(row.get("name"))
+    login, role, other = row.get("login"), row.get("role"), row.get("notification_email") or {}
+    confirmed = other.get("email") if other.get("is_confirmed") else None
+    return Account(
+        id=row["id"],
+        status=Status.SUSPENDED if row["status"] == "inactive" else Status.ACTIVE,
+        user_name=login,
+        emails=tuple(dict.fromkeys(filter(None, (login, confirmed)))),
+        given_name=given,
+        family_name=family,
+        display_name=row.get("name"),
+        created_at=instant(row.get("created_at")),
+        role=ROLES.get(role or "", role),
+        admin=role in ("admin", "coadmin"),
+        owner=role == "admin",
+        bot=bool(row.get("is_platform_access_only")),
+        external_id=row.get("external_app_user_id") or None,
+        phone=row.get("phone") or None,
+        title=row.get("job_title") or None,
+        raw=row,
+    )
+
+
+APP = App(
+    slug="box",
+    name="Box",
+    base_url="https://api.box.com/2.0",
+    hosts=("https://account.box.com",),
+    sign_in=oauth(
+        Consent(
+            url="https://account.box.com/api/oauth2/authorize",
+            scopes=("manage_managed_users", "manage_groups", "root_readwrite"),
+        ),
+        "https://api.box.com/oauth2/token",
+    ),
+    removal="deletes",
+    removal_note="refused while the person owns content, which must be handed over first; cannot be undone",
+    rate_limit="1,000 requests a minute per user",
+    tenant=tenant,
+    accounts=accounts,
+    account=account,
+    find=find,
+    create=create,
+    suspend=suspend,
+    reactivate=reactivate,
+    remove=remove,
+    hand_over=hand_over,
+    groups=groups,
+    join=join,
+    leave=leave,
+    refusal=refusal,
+)
