@@ -1,0 +1,36 @@
+-- Who takes part in matching an app's accounts, as the temporary tables `persons` and `taking`, and how each may be
+-- called, as `called`, by 'account/…' and 'person/…'. It takes the variables company and app.
+CREATE OR REPLACE TEMP TABLE persons AS
+FROM provisioning.people WHERE company_uuid = getvariable('company') AND merged_into IS NULL;
+
+-- Accounts still to be given to somebody, and those that matching itself has given: others may have a claim on them.
+CREATE OR REPLACE TEMP TABLE taking AS
+FROM provisioning.accounts
+WHERE company_uuid = getvariable('company') AND app = getvariable('app')
+    AND account_id NOT IN (
+        SELECT account_id FROM provisioning.links
+        WHERE company_uuid = getvariable('company') AND app = getvariable('app') AND origin = 'hand'
+        UNION ALL
+        SELECT account_id FROM provisioning.marks
+        WHERE company_uuid = getvariable('company') AND app = getvariable('app')
+    );
+
+CREATE OR REPLACE TEMP TABLE called AS
+WITH shown AS (
+    SELECT account_id, trim(regexp_replace(display_name, '\s*[(\[][^)\]]*[)\]]', '', 'g')) AS name FROM taking
+), words AS (
+    SELECT account_id, name, string_split_regex(name, '\s+') AS words FROM shown WHERE name NOT LIKE '%@%'
+), names AS (
+    SELECT 'person/' || person_id AS id, n.given, n.family FROM persons, unnest(names) u(n)
+    UNION
+    SELECT 'account/' || account_id, given_name, family_name FROM taking
+    UNION
+    SELECT 'account/' || account_id, split_part(name, ',', 2), split_part(name, ',', 1) FROM words WHERE name LIKE '%,%'
+    UNION
+    SELECT 'account/' || account_id, words[1], array_to_string(words[2:], ' ') FROM words WHERE name NOT LIKE '%,%'
+    UNION
+    SELECT 'account/' || account_id, array_to_string(words[:-2], ' '), words[-1] FROM words WHERE len(words) > 2
+)
+SELECT DISTINCT id, coalesce(plain(given), '') AS given, coalesce(plain(family), '') AS family
+FROM names
+WHERE plain(given) <> '' OR plain(family) <> '';

@@ -1,0 +1,155 @@
+"""The provisioning tables, and what a read of an app's accounts leaves in them.
+
+Everything here runs inside the caller's transaction (`Warehouse.write`), so what fails leaves the last good state.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from gusto_pipeline.provisioning.account import Account, Status, Tenant
+from gusto_pipeline.warehouse.flatten import literal
+
+_SQL = Path(__file__).parent / "sql"
+_SMALL = 20  # below so many accounts a fifth is one or two people
+_COLUMNS = {field.name: field.name for field in fields(Account)} | {"id": "account_id"}
+
+
+class AccountsRefusedError(Exception):
+    """A list of accounts cannot be right, so the last good one stays. The message says what is wrong with it."""
+
+
+def prepare(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the provisioning tables where they are missing."""
+    connection.execute(script("schema"))
+
+
+@functools.cache
+def script(name: str) -> str:
+    """The SQL kept under this name."""
+    return (_SQL / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Add rows, given by column name, to a provisioning table. Instants and days as ISO 8601 text."""
+    known = dict(
+        connection.execute(
+            "SELECT column_name, data_type FROM duckdb_columns() "
+            f"WHERE schema_name = 'provisioning' AND table_name = {literal(table)}"
+        ).fetchall()
+    )
+    connection.execute(f"INSERT INTO provisioning.{table} BY NAME {values(known, rows)}")
+
+
+def values(columns: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """SELECT of rows given by column name, with all of `columns` (names and types), empty where a row lacks one.
+
+    One JSON text: DuckDB parses it faster than a list of literals, and a bound parameter makes it import pandas.
+    """
+    text, shape = json.dumps(list(rows)), json.dumps([dict(columns)])
+    return f"SELECT r.* FROM (SELECT unnest(from_json({literal(text)}, {literal(shape)})) AS r)"
+
+
+def of(company: str, app: str, account: str = "", person: str = "") -> str:
+    """The SQL condition for a company's rows of an app, of one account and of one person where they are given."""
+    named = {"company_uuid": company, "app": app, "account_id": account, "person_id": person}
+    return " AND ".join(f"{column} = {literal(value)}" for column, value in named.items() if value)
+
+
+def store_accounts(
+    connection: duckdb.DuckDBPyConnection,
+    company: str,
+    app: str,
+    tenant: Tenant,
+    accounts: Sequence[Account],
+    read_at: datetime,
+    requests: int,
+    *,
+    accept_shrink: bool = False,
+) -> None:
+    """Replace a company's accounts of an app by a complete list read at `read_at` in so many requests.
+
+    `accept_shrink` takes a list that has lost more than a fifth of the last good one. Raises AccountsRefusedError,
+    having changed nothing, when it did so unasked, when an account has no id, or when two have the same.
+    """
+    prepare(connection)
+    ids = [account.id for account in accounts]
+    repeated = sorted({id for id in ids if ids.count(id) > 1}) if len(set(ids)) < len(ids) else []
+    if repeated:
+        raise AccountsRefusedError(
+            f"{app} listed the account id {', '.join(repeated[:5])} more than once in {len(ids)} accounts of "
+            f"{tenant.name}, so the list cannot be right. The last good one is kept; read it again."
+        )
+    if not all(ids):
+        raise AccountsRefusedError(
+            f"{app} listed {ids.count('')} accounts of {tenant.name} without an id. The last good list is kept."
+        )
+    before = last_count(connection, company, app)
+    if before and not accept_shrink and (not ids or (before >= _SMALL and len(ids) < 0.8 * before)):
+        raise AccountsRefusedError(
+            f"{app} listed only {len(ids)} accounts of {tenant.name} where the last good list had {before}. That one "
+            "is kept; if the accounts are really gone, read once with accept_shrink."
+        )
+    connection.execute(f"DELETE FROM provisioning.accounts WHERE {of(company, app)}")
+    at = read_at.isoformat()
+    insert(
+        connection,
+        "accounts",
+        ({"company_uuid": company, "app": app, "read_at": at, **_row(account)} for account in accounts),
+    )
+    _log(
+        connection,
+        {"company_uuid": company, "app": app, "read_at": at, "complete": True, "accounts": len(ids)}
+        | {"tenant_id": tenant.id, "tenant_name": tenant.name, "requests": requests},
+    )
+
+
+def store_failed_read(
+    connection: duckdb.DuckDBPyConnection, company: str, app: str, read_at: datetime, problem: str, requests: int = 0
+) -> None:
+    """Remember that an app's accounts could not be read; the last good ones stay."""
+    prepare(connection)
+    _log(
+        connection,
+        {"company_uuid": company, "app": app, "read_at": read_at.isoformat(), "complete": False, "problem": problem}
+        | {"requests": requests},
+    )
+
+
+def last_count(connection: duckdb.DuckDBPyConnection, company: str, app: str) -> int | None:
+    """How many accounts the last complete list had; None before the first."""
+    return connection.execute(
+        f"SELECT max_by(accounts, read_at) FROM provisioning.account_reads WHERE complete AND {of(company, app)}"
+    ).fetchall()[0][0]
+
+
+def load_accounts(connection: duckdb.DuckDBPyConnection, company: str, app: str) -> list[Account]:
+    """The accounts of the last complete list, by id, without the records as received."""
+    columns = [name for name in _COLUMNS if name != "raw"]
+    found = connection.execute(
+        f"SELECT {', '.join(_COLUMNS[name] for name in columns)} FROM provisioning.accounts "
+        f"WHERE {of(company, app)} ORDER BY account_id"
+    ).fetchall()
+    accounts = []
+    for row in found:
+        given = dict(zip(columns, row, strict=True))
+        given |= {"status": Status(given["status"]), "emails": tuple(given["emails"]), "groups": tuple(given["groups"])}
+        accounts.append(Account(**given))
+    return accounts
+
+
+def _row(account: Account) -> dict[str, Any]:
+    row = {column: getattr(account, name) for name, column in _COLUMNS.items()}
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}
+
+
+def _log(connection: duckdb.DuckDBPyConnection, read: Mapping[str, Any]) -> None:
+    insert(connection, "account_reads", [read])

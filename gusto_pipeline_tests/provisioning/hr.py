@@ -1,0 +1,82 @@
+"""A warehouse whose staging tables hold just the people a test names, as if a sync had brought them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import duckdb
+
+from gusto_pipeline.gusto.catalog import CATEGORIES
+from gusto_pipeline.provisioning.people import Refreshed, refresh_people
+from gusto_pipeline.provisioning.store import values
+from gusto_pipeline.warehouse.flatten import literal, quote, rows
+
+COMPANY = "c0000000-0000-4000-8000-000000000001"
+NOW = datetime(2026, 6, 15, 19, tzinfo=UTC)  # noon in Gusto's zone
+USED = ("employees", "contractors", "admins", "time_off", "work_addresses", "employment_history", "rehires")
+
+
+class Hr:
+    """Gusto's lists of one company in an in-memory warehouse. `list_…` replaces a list, as a sync does."""
+
+    def __init__(self) -> None:
+        self.connection = duckdb.connect()
+        self.connection.execute("SET TimeZone = 'UTC'; SET threads = 2; CREATE SCHEMA staging; CREATE SCHEMA meta")
+        self.connection.execute(
+            "CREATE TABLE meta.syncs (company_uuid VARCHAR, category VARCHAR, status VARCHAR, started_at TIMESTAMPTZ)"
+        )
+        self.tables: dict[str, dict[str, str]] = {}
+        for name in USED:
+            for source in CATEGORIES[name].sources:
+                for each in rows(source.table):
+                    columns = {column.name: column.type for column in each.columns}
+                    self.tables[each.table.name] = columns
+                    declared = ", ".join(f"{quote(column)} {type_}" for column, type_ in columns.items())
+                    self.connection.execute(f"CREATE TABLE staging.{quote(each.table.name)} ({declared})")
+
+    def clear(self) -> None:
+        """Forget everything, as a new warehouse."""
+        self.connection.execute("DROP SCHEMA IF EXISTS provisioning CASCADE; DELETE FROM meta.syncs")
+        for table in self.tables:
+            self.connection.execute(f"DELETE FROM staging.{quote(table)}")
+
+    def stage(self, table: str, records: Iterable[dict[str, Any]], company: str = COMPANY) -> None:
+        """Replace a staging table's rows of the company."""
+        self.connection.execute(f"DELETE FROM staging.{quote(table)} WHERE company_uuid = {literal(company)}")
+        given = [{"company_uuid": company, **record} for record in records]
+        assert not {key for record in given for key in record} - self.tables[table].keys()
+        self.connection.execute(f"INSERT INTO staging.{quote(table)} BY NAME {values(self.tables[table], given)}")
+
+    def synced(self, category: str, at: datetime = NOW, company: str = COMPANY) -> None:
+        self.connection.execute(
+            f"INSERT INTO meta.syncs VALUES ({literal(company)}, {literal(category)}, 'ok', '{at.isoformat()}')"
+        )
+
+    def employees(self, *people: dict[str, Any], at: datetime = NOW, company: str = COMPANY) -> None:
+        """The whole list of employees; `hired` and `last_day` become their job and their termination."""
+        records = [{"first_name": "Ada", "last_name": "Moss", "onboarded": True, **person} for person in people]
+        hired = {each["uuid"]: each.pop("hired", "2024-01-08") for each in records}
+        left = {each["uuid"]: each.pop("last_day", None) for each in records}
+        self.stage("employees", [{"terminated": bool(left[each["uuid"]]), **each} for each in records], company)
+        jobs = [{"employee_uuid": uuid, "uuid": f"job-{uuid}", "hire_date": day} for uuid, day in hired.items() if day]
+        self.stage("jobs", jobs, company)
+        ends = [{"employee_uuid": uuid, "effective_date": day} for uuid, day in left.items() if day]
+        self.stage("terminations", ends, company)
+        self.synced("employees", at, company)
+
+    def contractors(self, *people: dict[str, Any], at: datetime = NOW) -> None:
+        base = {"type": "Individual", "onboarded": True, "is_active": True, "start_date": "2024-01-08"}
+        self.stage("contractors", [base | person for person in people])
+        self.synced("contractors", at)
+
+    def admins(self, *people: dict[str, Any], at: datetime = NOW) -> None:
+        self.stage("admins", people)
+        self.synced("admins", at)
+
+    def refresh(self, now: datetime = NOW, company: str = COMPANY) -> Refreshed:
+        return refresh_people(self.connection, company, now)
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        return self.connection.execute(sql).fetchall()
