@@ -17,7 +17,7 @@ import httpx
 import jwt
 
 from gusto_pipeline.clock import Clock
-from gusto_pipeline.provisioning.errors import SignInError
+from gusto_pipeline.provisioning.errors import RateLimitedError, ServerError, SignInError
 
 Record = dict[str, Any]
 EARLY = timedelta(seconds=60)  # renewed this long before expiry, so that no request carries a dying token
@@ -232,8 +232,13 @@ def token_request(
 def token_answer(name: str, response: httpx.Response, now: datetime) -> Record:
     """What the record keeps of a token endpoint's answer. Some apps refuse with status 200 and an `error`.
 
-    Raises SignInError.
+    Raises SignInError; RateLimitedError and ServerError when it may be asked again.
     """
+    if response.status_code == 429:
+        raise RateLimitedError(f"{name} gives no access token now: too many were asked for. Try later", status=429)
+    if response.is_server_error:
+        status = response.status_code
+        raise ServerError(f"{name} failed to give an access token ({status}). Try later", status=status)
     try:
         answer = response.json()
     except ValueError:

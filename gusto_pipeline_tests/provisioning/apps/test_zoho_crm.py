@@ -165,6 +165,13 @@ def test_a_refused_refresh_comes_with_status_200_and_is_a_sign_in_error():
             CRM.tenant(session)
 
 
+@pytest.mark.parametrize("fault", ["5xx=503", "429"])
+def test_an_accounts_server_that_fails_for_a_moment_is_asked_again(fault):
+    with connected_to("zoho_crm") as (session, simulated):
+        simulated.fault(f"{fault}:once:/oauth/v2/token")
+        assert CRM.tenant(session).name == simulated.directory.organization
+
+
 @pytest.mark.parametrize(
     ("record", "accounts", "apis"),
     [
