@@ -44,6 +44,7 @@ DESCRIBED: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
 # The vendor publishes none, or none that could be reached.
 UNDESCRIBED: dict[str, str] = {
     "lastpass": "none is published",
+    "hubspot": "its vendor's is not licensed for use elsewhere",
 }
 
 

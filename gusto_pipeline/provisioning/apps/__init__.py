@@ -7,7 +7,18 @@ from importlib import import_module
 
 from gusto_pipeline.provisioning.app import App
 
-SLUGS = ("asana", "box", "github", "google_workspace", "lastpass", "okta", "zoho_books", "zoho_crm", "zoho_desk")
+SLUGS = (
+    "asana",
+    "box",
+    "github",
+    "google_workspace",
+    "hubspot",
+    "lastpass",
+    "okta",
+    "zoho_books",
+    "zoho_crm",
+    "zoho_desk",
+)
 
 
 @cache

@@ -19,7 +19,18 @@ from gusto_pipeline.sandbox.gusto.world import Company, SandboxClock
 from gusto_pipeline.sandbox.people import make_companies
 from gusto_pipeline.sandbox.server import Logged, Site, hosting
 
-SLUGS = ("asana", "box", "github", "google_workspace", "lastpass", "okta", "zoho_books", "zoho_crm", "zoho_desk")
+SLUGS = (
+    "asana",
+    "box",
+    "github",
+    "google_workspace",
+    "hubspot",
+    "lastpass",
+    "okta",
+    "zoho_books",
+    "zoho_crm",
+    "zoho_desk",
+)
 
 
 @dataclass

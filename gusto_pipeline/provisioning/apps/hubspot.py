@@ -1,0 +1,262 @@
+"""HubSpot: the users of one portal, by its User Provisioning API v3.
+
+That API says neither who is deactivated (a search of the CRM's user records does) nor, in some versions, anybody's name
+(the CRM's owners do), and nothing says whose invitation is open: they look active. Nobody can be deactivated by it.
+What a repeated address is answered with is not documented; a 409 is taken for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from functools import cache
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
+from gusto_pipeline.provisioning.app import App
+from gusto_pipeline.provisioning.errors import (
+    AlreadyExistsError,
+    AppError,
+    InvalidError,
+    LastOwnerError,
+    MissingScopeError,
+    NoSeatError,
+    NotFoundError,
+    UnsupportedError,
+)
+from gusto_pipeline.provisioning.session import Session, retry_after
+from gusto_pipeline.provisioning.signin import Consent, oauth
+
+USERS = "/settings/v3/users/"
+DAY = 86_400.0
+Names = dict[str, tuple[str | None, str | None]]
+
+
+def tenant(session: Session) -> Tenant:
+    portal = str(session.get("/account-info/v3/details")["portalId"])
+    return Tenant(portal, f"HubSpot portal {portal}")
+
+
+def accounts(session: Session) -> Iterator[Account]:
+    deactivated, roles = _deactivated(session), _roles(session)
+    names = cache(lambda: _names(session))
+    for row in _pages(session, USERS):
+        yield _account(row, str(row["id"]) in deactivated, roles, {} if _named(row) else names())
+
+
+def account(session: Session, account_id: str) -> Account | None:
+    return _one(session, account_id, "USER_ID")
+
+
+def find(session: Session, email: str) -> Account | None:
+    return _one(session, email, "EMAIL")
+
+
+def create(session: Session, new: NewAccount) -> None:
+    """Adds and mails a welcome. role: by name or id; without one, the least rights. The first group: the main team."""
+    person: dict[str, Any] = {
+        "email": new.email,
+        "firstName": new.given_name,
+        "lastName": new.family_name,
+        "sendWelcomeEmail": True,
+    }
+    if new.role:
+        person["roleId"] = _id("role", new.role, _roles(session))
+    if new.groups:
+        teams = groups(session)
+        person["primaryTeamId"], *person["secondaryTeamIds"] = (_id("team", name, teams) for name in new.groups)
+    session.send("POST", USERS, json=person)
+
+
+def remove(session: Session, account: Account) -> None:
+    session.send("DELETE", f"{USERS}{account.id}", params={"idProperty": "USER_ID"})
+
+
+def groups(session: Session) -> dict[str, str]:
+    """Teams."""
+    return {str(team["id"]): team["name"] for team in session.get(f"{USERS}teams")["results"]}
+
+
+def join(session: Session, account: Account, group: str) -> None:
+    _move(session, account, [*account.groups, group])
+
+
+def leave(session: Session, account: Account, group: str) -> None:
+    """The next team becomes the main one; the last team cannot be left."""
+    teams = [team for team in account.groups if team != group]
+    if not teams or group in _move(session, account, teams):
+        raise UnsupportedError(f"HubSpot's API does not take {account.id} out of team {group}: do it in HubSpot")
+
+
+def refusal(response: httpx.Response) -> AppError | None:
+    if response.is_success:
+        return None
+    try:
+        said = response.json()
+    except ValueError:
+        return None
+    category, message = said.get("category"), str(said.get("message", "no reason given")).rstrip(".")
+    words = message.lower()
+    if category == "MISSING_SCOPES":
+        contexts = [each.get("context") or {} for each in said.get("errors") or ()]
+        scopes = {scope for context in contexts for wanted in context.values() for scope in wanted}
+        return MissingScopeError(
+            f"HubSpot: the connection lacks {', '.join(sorted(scopes)) or 'a scope'}. Add it to the app, then consent "
+            "as a super admin, run: gusto-pipeline connect hubspot"
+        )
+    if category == "CONFLICT":
+        return AlreadyExistsError(f"HubSpot: {message}. Nothing is left to do")
+    if "super admin" in words:
+        return LastOwnerError(f"HubSpot: {message}. Make somebody else super admin first")
+    if "seat" in words:
+        return NoSeatError(f"HubSpot has no free seat: {message}. Buy one, or remove somebody")
+    if category == "VALIDATION_ERROR":
+        return InvalidError(f"HubSpot: {message}. Correct it, or do it by hand in HubSpot")
+    return None
+
+
+def wait(response: httpx.Response, received_at: datetime) -> float | None:
+    """The window is 10 seconds, and a day for the other limit; Retry-After is not promised."""
+    if response.status_code != 429:
+        return None
+    if b'"DAILY"' in response.content:
+        return DAY
+    asked = retry_after(response, received_at)
+    return 10 if asked is None else asked
+
+
+def _one(session: Session, key: str, kind: str) -> Account | None:
+    try:
+        row = session.get(f"{USERS}{quote(key)}", {"idProperty": kind})
+    except NotFoundError:
+        tenant(session)  # it is the user that is not there, not the portal
+        return None
+    deactivated = str(row["id"]) in _deactivated(session, str(row["id"]))
+    names = {} if _named(row) else _names(session, row.get("email"))
+    return _account(row, deactivated, _roles(session), names)
+
+
+def _pages(session: Session, path: str, **query: Any) -> Iterator[dict[str, Any]]:
+    after = None
+    while True:
+        page = session.get(path, {"limit": 100, "after": after, **query})
+        yield from page["results"]
+        if not (following := (page.get("paging") or {}).get("next")):
+            return
+        after = following["after"]
+
+
+def _roles(session: Session) -> dict[str, str]:
+    return {str(role["id"]): role["name"] for role in session.get(f"{USERS}roles")["results"]}
+
+
+def _deactivated(session: Session, user: str | None = None) -> set[str]:
+    """The ids of all deactivated users, or of the one if it is."""
+    filters = [{"propertyName": "hs_deactivated", "operator": "EQ", "value": "true"}]
+    if user:
+        filters.append({"propertyName": "hs_internal_user_id", "operator": "EQ", "value": user})
+    search: dict[str, Any] = {
+        "filterGroups": [{"filters": filters}],
+        "properties": ["hs_internal_user_id"],
+        "limit": 100,
+    }
+    found: set[str] = set()
+    while True:
+        page = session.json(session.send("POST", "/crm/v3/objects/users/search", json=search, reads=True))
+        found |= {str(row["properties"]["hs_internal_user_id"]) for row in page["results"]}
+        if not (following := (page.get("paging") or {}).get("next")):
+            return found
+        search["after"] = following["after"]
+
+
+def _named(row: dict[str, Any]) -> bool:
+    return bool(row.get("firstName") or row.get("lastName"))
+
+
+def _names(session: Session, email: str | None = None) -> Names:
+    """Given and family name by user id, of everybody or of one address; archived owners are deactivated users."""
+    names = {}
+    for archived in ("true", "false"):
+        for owner in _pages(session, "/crm/v3/owners/", archived=archived, email=email):
+            user = owner.get("userIdIncludingInactive") or owner.get("userId")
+            names[str(user)] = (owner.get("firstName"), owner.get("lastName"))
+    return names
+
+
+def _id(kind: str, wanted: str, there: dict[str, str]) -> str:
+    for key, name in there.items():
+        if wanted in (key, name):
+            return key
+    names = ", ".join(there.values())
+    raise InvalidError(f"HubSpot has no {kind} {wanted!r}; it has {names}. Correct it in pipeline.yaml")
+
+
+def _move(session: Session, account: Account, teams: list[str]) -> list[str]:
+    """Puts somebody into these teams; those that HubSpot then says."""
+    main, *others = dict.fromkeys(teams)
+    body = {"primaryTeamId": main, "secondaryTeamIds": others}
+    answer = session.send("PUT", f"{USERS}{account.id}", params={"idProperty": "USER_ID"}, json=body)
+    return _teams(session.json(answer))
+
+
+def _teams(row: dict[str, Any]) -> list[str]:
+    return list(map(str, filter(None, [row.get("primaryTeamId"), *(row.get("secondaryTeamIds") or ())])))
+
+
+def _account(row: dict[str, Any], deactivated: bool, roles: dict[str, str], names: Names) -> Account:
+    given, family = names.get(str(row["id"]), (row.get("firstName"), row.get("lastName")))
+    role = next(iter(filter(None, [row.get("roleId"), *(row.get("roleIds") or ())])), None)
+    admin = bool(row.get("superAdmin"))
+    return Account(
+        id=str(row["id"]),
+        status=Status.SUSPENDED if deactivated else Status.ACTIVE,
+        emails=(row["email"],) if row.get("email") else (),
+        given_name=given,
+        family_name=family,
+        display_name=" ".join(filter(None, (given, family))) or None,
+        role="Super admin" if admin else roles.get(str(role)) or role,
+        admin=admin,
+        licence=", ".join(row.get("seatNames") or ()) or None,
+        groups=tuple(_teams(row)),
+        raw=row,
+    )
+
+
+APP = App(
+    slug="hubspot",
+    name="HubSpot",
+    base_url="https://api.hubapi.com",
+    hosts=("https://app.hubspot.com",),
+    sign_in=oauth(
+        Consent(
+            url="https://app.hubspot.com/oauth/authorize",
+            scopes=(
+                "oauth",
+                "settings.users.read",
+                "settings.users.write",
+                "settings.users.teams.read",
+                "crm.objects.users.read",
+                "crm.objects.owners.read",
+            ),
+        ),
+        "https://api.hubapi.com/oauth/v1/token",
+    ),
+    removal="deletes",
+    removal_note="what they owned is left without an owner, and does not come back with them",
+    rate_limit="110 requests in 10 seconds, and 250,000 or more a day",
+    invites=True,
+    tenant=tenant,
+    accounts=accounts,
+    account=account,
+    find=find,
+    create=create,
+    remove=remove,
+    groups=groups,
+    join=join,
+    leave=leave,
+    refusal=refusal,
+    wait=wait,
+)
