@@ -226,17 +226,26 @@ _STATUS: dict[int, tuple[type[AppError], str]] = {
 
 
 def retry_after(response: httpx.Response, received_at: datetime) -> float | None:
-    """Seconds to wait by `Retry-After` (RFC 9110 section 10.2.3: seconds or a date), None when it is not said."""
+    """Seconds to wait by `Retry-After` (RFC 9110 section 10.2.3: seconds or a date), None when it is not said.
+
+    A date is counted from the answer's own `Date`, so that clocks which differ do no harm.
+    """
     value = response.headers.get("retry-after", "").strip()
     try:
         return max(0.0, float(value))
     except ValueError:
-        pass
+        until = _http_date(value)
+    if until is None:
+        return None
+    return max(0.0, (until - (_http_date(response.headers.get("date", "")) or received_at)).total_seconds())
+
+
+def _http_date(value: str) -> datetime | None:
     try:
-        until = parsedate_to_datetime(value)
+        at = parsedate_to_datetime(value)
     except ValueError:
         return None
-    return max(0.0, (until.replace(tzinfo=until.tzinfo or UTC) - received_at).total_seconds())
+    return at.replace(tzinfo=at.tzinfo or UTC)
 
 
 _backoff = tenacity.wait_exponential_jitter(multiplier=0.5, max=30, jitter=0.5)
