@@ -45,6 +45,7 @@ DESCRIBED: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
 UNDESCRIBED: dict[str, str] = {
     "lastpass": "none is published",
     "hubspot": "its vendor's is not licensed for use elsewhere",
+    "planview_leankit": "none could be reached",
 }
 
 

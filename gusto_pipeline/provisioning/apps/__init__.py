@@ -15,6 +15,7 @@ SLUGS = (
     "hubspot",
     "lastpass",
     "okta",
+    "planview_leankit",
     "zoho_books",
     "zoho_crm",
     "zoho_desk",
