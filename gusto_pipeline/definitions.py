@@ -6,6 +6,7 @@ from gusto_pipeline.assets.connections import connection_specs, google_authorize
 from gusto_pipeline.assets.spreadsheets import analytics, job_asset, spreadsheet_assets
 from gusto_pipeline.assets.staging import gusto, staging_assets
 from gusto_pipeline.automation.jobs import category_jobs, flatten_job, sync_everything
+from gusto_pipeline.automation.reload import follow_pipeline_yaml
 from gusto_pipeline.automation.schedules import daily_sync, flatten_schedule
 from gusto_pipeline.automation.sensors import company_partitions, connections, failed_runs, good_runs
 from gusto_pipeline.config import Settings, load_settings
@@ -30,7 +31,7 @@ def definitions(settings: Settings) -> dg.Definitions:
         asset_checks=[gusto_authorized, google_authorized],
         jobs=[sync_everything, *category_jobs, *flatten_jobs.values()],
         schedules=[daily_sync(settings), *filter(None, flatten_schedules)],
-        sensors=[company_partitions, connections, failed_runs, good_runs],
+        sensors=[company_partitions, connections, failed_runs, good_runs, follow_pipeline_yaml(settings, definitions)],
         resources={
             "pipeline": pipeline,
             "gusto": GustoResource(

@@ -17,6 +17,8 @@ import dagster as dg
 
 from gusto_pipeline.config import Settings
 
+WEBSERVER = "DAGSTER_WEBSERVER_URL"  # tells the code where to ask for being loaded anew
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -95,7 +97,12 @@ def cause(event: dg.DagsterEvent) -> str:
 
 def serve_ui(settings: Settings, port: int) -> int:
     """Dagster's UI and daemon on 127.0.0.1, until interrupted; gives the exit code."""
-    environment = {**os.environ, "DAGSTER_HOME": str(dagster_home(settings)), "GUSTO_PIPELINE_HOME": str(settings.home)}
+    environment = {
+        **os.environ,
+        "DAGSTER_HOME": str(dagster_home(settings)),
+        "GUSTO_PIPELINE_HOME": str(settings.home),
+        WEBSERVER: f"http://127.0.0.1:{port}",
+    }
     command = [sys.executable, "-m", "dagster", "dev", "-m", "gusto_pipeline.definitions"]
     # Dagster stops its processes by SIGINT, which a shell's background jobs are born ignoring; a handler undoes that.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -5,6 +5,7 @@ heals a company is noticed. Dagster keeps how far each has come: no run is told 
 """
 
 import json
+import logging
 import os
 from datetime import UTC, datetime
 from typing import Any
@@ -90,7 +91,7 @@ def failed_runs(context: dg.RunFailureSensorContext, pipeline: PipelineResource)
                 run_id=run.run_id,
                 zone=settings.zone,
             )
-            _tell(context, told, message, "failure")
+            tell(context.log, told, message, "failure")
 
 
 @dg.run_status_sensor(
@@ -115,7 +116,7 @@ def good_runs(context: dg.RunStatusSensorContext, pipeline: PipelineResource) ->
                     run_id=run.run_id,
                     zone=settings.zone,
                 )
-                _tell(context, told, message, "success")
+                tell(context.log, told, message, "success")
         elif told.on_success or told.on_change:
             changed = _changed(instance, run, company)
             if not (changed or told.on_success):
@@ -132,7 +133,7 @@ def good_runs(context: dg.RunStatusSensorContext, pipeline: PipelineResource) ->
                 run_id=run.run_id,
                 zone=settings.zone,
             )
-            _tell(context, told, message, "success")
+            tell(context.log, told, message, "success")
 
 
 def problems(instance: dg.DagsterInstance, run: dg.DagsterRun, otherwise: str = "") -> dict[str, list[notify.Problem]]:
@@ -237,8 +238,9 @@ def _brought(pipeline: PipelineResource, company: str, run_id: str) -> tuple[int
     return row
 
 
-def _tell(context: dg.RunStatusSensorContext, told: Notify, message: notify.Message, kind: str) -> None:
+def tell(log: logging.Logger, told: Notify, message: notify.Message, kind: str) -> None:
+    """Send a message to whom `told` names; where it did not arrive, the log says so."""
     try:
         notify.send(message, {variable: os.environ.get(variable, "") for variable in told.to}, kind)
     except notify.NotifyError as trouble:
-        context.log.warning(str(trouble))
+        log.warning(str(trouble))
