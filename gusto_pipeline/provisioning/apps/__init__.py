@@ -10,6 +10,7 @@ from gusto_pipeline.provisioning.app import App
 SLUGS = (
     "asana",
     "box",
+    "dropbox",
     "github",
     "google_workspace",
     "hubspot",

@@ -85,13 +85,17 @@ class Directory:
         wanted, email = states or ("active", "invited", "suspended"), email.casefold()
         return next((m for m in self.members.values() if m.email.casefold() == email and m.state in wanted), None)
 
+    def there(self, *states: State) -> list[Member]:
+        """Members in these states (any that is not deleted by default)."""
+        wanted = states or ("active", "invited", "suspended")
+        return [member for member in self.members.values() if member.state in wanted]
+
     def listed(self, path: str, *states: State) -> list[Member]:
-        """Members in these states (any that is not deleted by default) as a list call would go through them.
+        """The same as a list call would go through them.
 
         The fault `short-page=F` makes it lose all but the first fraction F of them.
         """
-        wanted = states or ("active", "invited", "suspended")
-        rows = [member for member in self.members.values() if member.state in wanted]
+        rows = self.there(*states)
         if fault := self.faults.strike(path, "short-page"):
             rows = rows[: int(len(rows) * float(fault.value or 0.5))]
         return rows
@@ -103,7 +107,7 @@ class Directory:
 
     def full(self) -> bool:
         """Whether every seat is taken."""
-        return self.seats is not None and len(self.listed("", "active", "invited")) >= self.seats
+        return self.seats is not None and len(self.there("active", "invited")) >= self.seats
 
     # -- tokens -----------------------------------------------------------------------------------------------
 

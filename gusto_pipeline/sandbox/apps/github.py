@@ -120,7 +120,7 @@ def routes(directory: Directory) -> list[Route]:
 
     def uninvite(request: Request, body: dict[str, Any]) -> Response:
         wanted = int(request.path_params["invitation"])
-        member = next((m for m in directory.listed("", "invited") if _invitation_id(m) == wanted), None)
+        member = next((m for m in directory.there("invited") if _invitation_id(m) == wanted), None)
         if member is None:
             return refused(404, "Not Found")
         del directory.members[member.id]
@@ -129,14 +129,14 @@ def routes(directory: Directory) -> list[Route]:
 
     def by_login(request: Request) -> Member | None:
         login = request.path_params["username"].lower()
-        return next((m for m in directory.listed("", *IN) if _login(m).lower() == login), None)
+        return next((m for m in directory.there(*IN) if _login(m).lower() == login), None)
 
     def membership(request: Request, body: dict[str, Any]) -> Response:
         member = by_login(request)
         if member is None:
             return refused(404, "Not Found")
         if request.method == "DELETE":
-            if member.role != "member" and sum(m.role != "member" for m in directory.listed("", *IN)) == 1:
+            if member.role != "member" and sum(m.role != "member" for m in directory.there(*IN)) == 1:
                 return refused(403, "You cannot remove the last owner of the organization")
             directory.change(member, "deleted")
             return Response(status_code=204)
@@ -184,7 +184,7 @@ def routes(directory: Directory) -> list[Route]:
             rows, start = directory.listed(request.url.path, *IN), int(variables.get("after") or 0)
             more = start + 100 < len(rows)
             connection = {
-                "totalCount": len(directory.listed("", *IN)),
+                "totalCount": len(directory.there(*IN)),
                 "pageInfo": {"hasNextPage": more, "endCursor": str(start + 100) if more else None},
                 "nodes": [node(member) for member in rows[start : start + 100]],
             }

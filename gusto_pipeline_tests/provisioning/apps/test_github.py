@@ -187,6 +187,6 @@ def test_a_secondary_limit_that_names_no_time_is_waited_for_a_minute():
 
 def test_fewer_members_than_github_counts_are_refused():
     with connected_to("github") as (session, simulated):
-        simulated.fault("short-page=0.79:/orgs/acme-tea/members")
+        simulated.fault("short-page=0.79")
         with pytest.raises(IncompleteReadError, match="GitHub counts"):
             actions.read_accounts(session)
