@@ -101,6 +101,15 @@ def found(accounts: Iterable[Account], email: str) -> Account | None:
     return deleted
 
 
+def distinct(addresses: Iterable[str | None]) -> tuple[str, ...]:
+    """The addresses in their order, each once as first spelled, whatever its case."""
+    spelled: dict[str, str] = {}
+    for address in addresses:
+        if address:
+            spelled.setdefault(address.casefold(), address)
+    return tuple(spelled.values())
+
+
 def split_name(name: str | None) -> tuple[str | None, str | None]:
     """Given and family name of an app that has one name only, cut at the first space; a guess, for evidence."""
     given, _, family = (name or "").strip().partition(" ")

@@ -19,7 +19,7 @@ from urllib.parse import quote
 import httpx
 
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, found, instant
+from gusto_pipeline.provisioning.app import App, distinct, found, instant
 from gusto_pipeline.provisioning.errors import (
     AlreadyExistsError,
     AppError,
@@ -90,7 +90,11 @@ def create(session: Session, new: NewAccount) -> None:
     if new.title or new.department:
         work = {"title": new.title, "department": new.department}
         body["organizations"] = [{"primary": True} | {name: value for name, value in work.items() if value}]
-    session.send("POST", f"{DIRECTORY}/users", json=body)
+    try:
+        session.send("POST", f"{DIRECTORY}/users", json=body)
+    except OutcomeUnknownError:
+        if not new.licence or not find(session, new.email):
+            raise
     if new.licence:
         product, _, sku = new.licence.partition("/")
         session.send("POST", f"{LICENSES}/product/{product}/sku/{sku}/user", json={"userId": new.email})
@@ -248,7 +252,7 @@ def _account(row: dict[str, Any]) -> Account:
         id=row["id"],
         status=_status(row),
         user_name=row.get("primaryEmail"),
-        emails=tuple(dict.fromkeys(address for address in addresses if address)),
+        emails=distinct(addresses),
         given_name=name.get("givenName"),
         family_name=name.get("familyName"),
         display_name=name.get("displayName") or name.get("fullName"),

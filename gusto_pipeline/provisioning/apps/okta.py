@@ -18,7 +18,7 @@ from urllib.parse import quote
 import httpx
 
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, instant
+from gusto_pipeline.provisioning.app import App, distinct, instant
 from gusto_pipeline.provisioning.errors import (
     AlreadyExistsError,
     AppError,
@@ -218,7 +218,7 @@ def _account(row: dict[str, Any], roles: tuple[str, ...]) -> Account:
         id=row["id"],
         status=STATUSES[row["status"]],
         user_name=login,
-        emails=tuple(dict.fromkeys(address for address in addresses if address)),
+        emails=distinct(addresses),
         given_name=given,
         family_name=family,
         display_name=profile.get("displayName") or " ".join(filter(None, (given, family))) or None,

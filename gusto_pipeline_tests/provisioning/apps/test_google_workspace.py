@@ -105,8 +105,9 @@ def test_an_archived_user_is_taken_out_of_the_archive_to_be_reactivated():
         assert actions.reactivate(session, member.id).account.status is Status.ACTIVE
 
 
-def test_a_licence_that_is_named_is_assigned():
-    with connected_to("google_workspace") as (session, simulated):
+@pytest.mark.parametrize("faults", [(), ("drop-write:once",)])
+def test_a_licence_that_is_named_is_assigned_also_when_creating_went_unanswered(faults):
+    with connected_to("google_workspace", faults=faults) as (session, simulated):
         simulated.directory.extra["licences"] = {"Google-Apps/1010020028": 1}
         actions.create(session, replace(NEW, licence="Google-Apps/1010020028"))
         assert simulated.directory.extra["licences"] == {"Google-Apps/1010020028": 0}
