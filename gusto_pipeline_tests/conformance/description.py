@@ -155,6 +155,8 @@ def _json_schema(node: Any) -> Any:
             made["allOf"] = made.pop(word)  # of a choice of one, what is wrong can be said
     if made.get("exclusiveMinimum") in (True, False):
         del made["exclusiveMinimum"]
+    if made.get("additionalProperties") == {"type": "object"} and ("allOf" in made or "properties" in made):
+        del made["additionalProperties"]  # Microsoft's generator says so of everything, and means nothing by it
     for bound in ("minimum", "maximum"):
         if isinstance(made.get(bound), str):  # in discovery documents
             made[bound] = float(made[bound])

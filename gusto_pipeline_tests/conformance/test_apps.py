@@ -22,6 +22,18 @@ DESCRIBED: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
     "dropbox": [("dropbox.json", "/2", ())],
     "github": [("github.json", "", ())],
     "google_workspace": [("google_workspace.json", "", ()), ("google_datatransfer.json", "", ())],
+    # It knows neither Graph's annotations nor the tokens of next pages, and nothing of what deleted objects were.
+    "microsoft_365": [
+        (
+            "microsoft_365.json",
+            "/v1.0",
+            (
+                r"Unevaluated properties are not allowed \(('@odata\.\w+'(, )?)+ (was|were) unexpected\)",
+                r"parameter \$skiptoken is not",
+                r"^GET /directory/deletedItems/.*(is not one of \['id', 'deletedDateTime'\]|Unevaluated properties)",
+            ),
+        )
+    ],
     "okta": [("okta.json", "", ())],
     # It knows no success but 200; by the vendor's guide creation answers 201.
     "zoho_books": [("zoho_books.json", "/books/v3", (r"^POST /users: status 201 is not described",))],

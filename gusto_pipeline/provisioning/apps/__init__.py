@@ -15,6 +15,7 @@ SLUGS = (
     "google_workspace",
     "hubspot",
     "lastpass",
+    "microsoft_365",
     "okta",
     "planview_leankit",
     "zoho_books",

@@ -1,0 +1,317 @@
+"""Microsoft 365: the users of one tenant, by Microsoft Graph v1.0, as an app that its administrator has registered.
+
+The app needs these application permissions: User.ReadWrite.All, User.RevokeSessions.All, Organization.Read.All,
+RoleManagement.Read.Directory, GroupMember.ReadWrite.All, and for last sign-ins, which also take Entra ID P1,
+AuditLog.Read.All; to change administrators it needs a privileged role itself. Without the last three it reads on,
+and shows nobody as an administrator, or no sign-ins; roles that come by a group are not seen. A mailbox comes with a
+licence (by part number or id) that has Exchange in it. Deleted users stay for 30 days, their login changed by then.
+Rooms and shared mailboxes look like people, mostly suspended ones.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
+from gusto_pipeline.provisioning.app import App, distinct, found, instant
+from gusto_pipeline.provisioning.errors import (
+    AlreadyExistsError,
+    AppError,
+    DomainNotVerifiedError,
+    InvalidError,
+    MissingScopeError,
+    NoSeatError,
+    NotFoundError,
+    OutcomeUnknownError,
+    PlanTooLowError,
+)
+from gusto_pipeline.provisioning.session import Session
+from gusto_pipeline.provisioning.signin import Field, client_credentials
+
+GRAPH = "https://graph.microsoft.com/v1.0"
+FIELDS = (
+    "id,displayName,givenName,surname,mail,userPrincipalName,proxyAddresses,otherMails,accountEnabled,userType,"
+    "externalUserState,createdDateTime,assignedLicenses,employeeId,jobTitle,department,mobilePhone,businessPhones,"
+    "isResourceAccount,onPremisesImmutableId,onPremisesSyncEnabled"
+)
+
+
+def tenant(session: Session) -> Tenant:
+    row = session.get("/organization", {"$select": "id,displayName"})["value"][0]
+    return Tenant(row["id"], row["displayName"])
+
+
+def accounts(session: Session) -> Iterator[Account]:
+    """Pages are smaller with sign-ins, as Graph wants it."""
+    skus, roles = _skus(session), _roles(session)
+    try:
+        page = session.get("/users", {"$select": f"{FIELDS},signInActivity", "$top": 120})
+    except (MissingScopeError, PlanTooLowError):
+        page = session.get("/users", {"$select": FIELDS, "$top": 999})
+    for row in _rows(session, page):
+        yield _account(row, skus, roles)
+    for row in _rows(session, session.get("/directory/deletedItems/microsoft.graph.user", {"$select": FIELDS})):
+        yield _account(row, skus, {})
+
+
+def account(session: Session, account_id: str) -> Account | None:
+    try:
+        return _live(session, account_id)
+    except NotFoundError:
+        pass
+    try:
+        row = session.get(f"/directory/deletedItems/{account_id}")
+    except NotFoundError:
+        tenant(session)
+        return None
+    return _account({"deletedDateTime": "unknown"} | row, _skus(session), {})
+
+
+def find(session: Session, email: str) -> Account | None:
+    """By login, by any other address, then among the deleted."""
+    try:
+        return _live(session, email)
+    except NotFoundError:
+        pass
+    quoted = email.replace("'", "''")
+    for clause in (f"mail eq '{quoted}'", f"proxyAddresses/any(a:a eq 'smtp:{quoted}')"):
+        if rows := session.get("/users", {"$select": FIELDS, "$filter": clause})["value"]:
+            return _live(session, rows[0]["id"])
+    page = session.get("/directory/deletedItems/microsoft.graph.user", {"$select": FIELDS})
+    return found((_account(row, {}, {}) for row in _rows(session, page)), email)
+
+
+def create(session: Session, new: NewAccount) -> None:
+    """The licence is looked for first, so that nobody is left without a mailbox when there is none.
+
+    The password has to be changed at first sign-in.
+    """
+    licence = _free_licence(session, new.licence) if new.licence else None
+    optional = {"jobTitle": new.title, "department": new.department, "employeeId": new.employee_number}
+    body = {
+        "accountEnabled": True,
+        "displayName": new.display_name,
+        "givenName": new.given_name,
+        "surname": new.family_name,
+        "userPrincipalName": new.email,
+        "mailNickname": re.sub(r"[^A-Za-z0-9.\-]", "", new.email.partition("@")[0]) or "user",
+        "usageLocation": session.record["usage_location"],
+        "otherMails": [new.personal_email] if new.personal_email else [],
+        "passwordProfile": {
+            "password": new.password or f"{secrets.token_urlsafe(24)}aA1-",  # three of Entra's four kinds for certain
+            "forceChangePasswordNextSignIn": True,
+        },
+        **{name: value for name, value in optional.items() if value},
+    }
+    try:
+        session.send("POST", "/users", json=body)
+    except OutcomeUnknownError:
+        if not licence or not find(session, new.email):
+            raise
+    if licence:
+        licences = {"addLicenses": [{"skuId": licence, "disabledPlans": []}], "removeLicenses": []}
+        session.send("POST", f"{_path(new.email)}/assignLicense", json=licences)
+
+
+def suspend(session: Session, account: Account) -> None:
+    """Signs out as well, also when suspending went unanswered; access that was granted may last for an hour."""
+    try:
+        session.send("PATCH", _path(account.id), json={"accountEnabled": False})
+    finally:
+        session.send("POST", f"{_path(account.id)}/revokeSignInSessions")
+
+
+def reactivate(session: Session, account: Account) -> None:
+    session.send("PATCH", _path(account.id), json={"accountEnabled": True})
+
+
+def remove(session: Session, account: Account) -> None:
+    session.send("DELETE", _path(account.id))
+
+
+def restore(session: Session, account: Account) -> None:
+    session.send("POST", f"/directory/deletedItems/{account.id}/restore")
+
+
+def groups(session: Session) -> dict[str, str]:
+    """Those whose members are neither computed by a rule nor kept in Active Directory."""
+    page = session.get("/groups", {"$select": "id,displayName,groupTypes,onPremisesSyncEnabled", "$top": 999})
+    return {
+        row["id"]: row["displayName"]
+        for row in _rows(session, page)
+        if "DynamicMembership" not in row.get("groupTypes", ()) and not row.get("onPremisesSyncEnabled")
+    }
+
+
+def join(session: Session, account: Account, group: str) -> None:
+    member = {"@odata.id": f"{GRAPH}/directoryObjects/{account.id}"}
+    with suppress(AlreadyExistsError):
+        session.send("POST", f"/groups/{group}/members/$ref", json=member)
+
+
+def leave(session: Session, account: Account, group: str) -> None:
+    with suppress(NotFoundError):
+        session.send("DELETE", f"/groups/{group}/members/{account.id}/$ref")
+
+
+def refusal(response: httpx.Response) -> AppError | None:
+    if response.status_code not in (400, 403):
+        return None
+    code, said = _said(response)
+    lowered = said.lower()
+    if response.status_code == 403 and "premium" in (code + said).lower():
+        return PlanTooLowError(f"Microsoft 365: {said}. Buy Entra ID P1 for it")
+    if response.status_code == 403:
+        return MissingScopeError(
+            f"Microsoft 365: {said}. Grant the app the permission; to change administrators it needs a privileged role"
+        )
+    if "ObjectConflict" in code or "already exist" in lowered:
+        return AlreadyExistsError(f"Microsoft 365 has this already: {said}. Look there, among the deleted users too")
+    if "domain" in lowered:
+        return DomainNotVerifiedError(f"Microsoft 365: {said}. Verify the domain in the admin center, or use another")
+    if "available licenses" in lowered:
+        return NoSeatError(f"Microsoft 365: {said}. Buy one, or free one, and assign it in the admin center")
+    if "on-premises mastered" in lowered:
+        return InvalidError("Microsoft 365 takes this person from Active Directory: change them there")
+    return InvalidError(f"Microsoft 365: {said}. Put that right, in the admin center or in Gusto, and try again")
+
+
+def wait(response: httpx.Response, now: datetime) -> float | None:
+    """A new user may not be known everywhere at once."""
+    licence = response.request.url.path.endswith("/assignLicense")
+    return 2.0 if licence and response.status_code == 404 else None
+
+
+def _path(user: str) -> str:
+    return f"/users/{quote(user, safe='@')}"
+
+
+def _rows(session: Session, page: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    while True:
+        yield from page["value"]
+        if not page.get("@odata.nextLink"):
+            return
+        page = session.get(page["@odata.nextLink"])
+
+
+def _live(session: Session, user: str) -> Account:
+    row = session.get(_path(user), {"$select": FIELDS})
+    return _account(row, _skus(session), _roles(session, row["id"]))
+
+
+def _skus(session: Session) -> dict[str, str]:
+    """Part numbers of the tenant's licences, by id."""
+    return {row["skuId"]: row["skuPartNumber"] for row in session.get("/subscribedSkus")["value"]}
+
+
+def _free_licence(session: Session, wanted: str) -> str:
+    rows = session.get("/subscribedSkus")["value"]
+    row = next((r for r in rows if wanted.lower() in (r["skuId"].lower(), r["skuPartNumber"].lower())), None)
+    if row is None:
+        names = ", ".join(sorted(r["skuPartNumber"] for r in rows))
+        raise InvalidError(f"Microsoft 365 has no licence {wanted} here; there are: {names}")
+    if row["prepaidUnits"]["enabled"] <= row["consumedUnits"]:
+        raise NoSeatError(f"Microsoft 365 has no free {row['skuPartNumber']}. Buy one, or free one, and try again")
+    return str(row["skuId"])
+
+
+def _roles(session: Session, user_id: str | None = None) -> dict[str, list[str]]:
+    """Names of directory roles, by user; none when the app may not see them."""
+    params = {"$expand": "roleDefinition", "$filter": f"principalId eq '{user_id}'" if user_id else None}
+    roles: dict[str, list[str]] = {}
+    with suppress(MissingScopeError):
+        for row in _rows(session, session.get("/roleManagement/directory/roleAssignments", params)):
+            roles.setdefault(row["principalId"], []).append(
+                (row.get("roleDefinition") or {}).get("displayName", "Role")
+            )
+    return roles
+
+
+def _said(response: httpx.Response) -> tuple[str, str]:
+    """All its codes, and its words."""
+    try:
+        error = response.json()["error"]
+        codes = [error["code"], *(each.get("code", "") for each in error.get("details") or ())]
+        return " ".join(codes), error["message"].rstrip(".")
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return "", "no reason given"
+
+
+def _status(row: dict[str, Any]) -> Status:
+    if row.get("deletedDateTime"):
+        return Status.DELETED
+    if row.get("accountEnabled") is False:
+        return Status.SUSPENDED
+    pending = row.get("userType") == "Guest" and row.get("externalUserState") == "PendingAcceptance"
+    return Status.INVITED if pending else Status.ACTIVE
+
+
+def _account(row: dict[str, Any], skus: dict[str, str], roles: dict[str, list[str]]) -> Account:
+    # What was deleted has its id, without dashes, before the login; a guest's login is no address.
+    login = (row.get("userPrincipalName") or "").removeprefix(row["id"].replace("-", ""))
+    aliases = [a[5:] for a in row.get("proxyAddresses") or () if a.lower().startswith("smtp:")]
+    addresses = ("" if "#EXT#" in login else login, row.get("mail"), *aliases, *(row.get("otherMails") or ()))
+    seen = row.get("signInActivity") or {}
+    licences = [each.get("skuId") for each in row.get("assignedLicenses") or ()]
+    return Account(
+        id=row["id"],
+        status=_status(row),
+        user_name=login or None,
+        emails=distinct(addresses),
+        given_name=row.get("givenName"),
+        family_name=row.get("surname"),
+        display_name=row.get("displayName"),
+        last_activity=instant(seen.get("lastSuccessfulSignInDateTime") or seen.get("lastSignInDateTime")),
+        created_at=instant(row.get("createdDateTime")),
+        role=", ".join(roles.get(row["id"], ())) or row.get("userType"),
+        admin=row["id"] in roles,
+        bot=bool(row.get("isResourceAccount")),
+        licence=", ".join(skus.get(sku, sku) for sku in licences if sku) or None,
+        external_id=row.get("onPremisesImmutableId"),
+        employee_number=row.get("employeeId"),
+        phone=row.get("mobilePhone") or next(iter(row.get("businessPhones") or ()), None),
+        title=row.get("jobTitle"),
+        department=row.get("department"),
+        raw=row,
+    )
+
+
+APP = App(
+    slug="microsoft_365",
+    name="Microsoft 365",
+    base_url=GRAPH,
+    hosts=("https://login.microsoftonline.com",),
+    sign_in=client_credentials(
+        "https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token",
+        Field("tenant", "Directory (tenant) id"),
+        Field("usage_location", "Country in which licences are used (two letters)", default="US"),
+        form=lambda record: {"scope": "https://graph.microsoft.com/.default"},
+    ),
+    removal="deletes",
+    removal_note="user, mail and files can be restored for 30 days, then they are gone; the licence is free at once",
+    rate_limit="Microsoft names none; it says how long to wait",
+    identity_provider=True,
+    creates_mailbox=True,
+    tenant=tenant,
+    accounts=accounts,
+    account=account,
+    find=find,
+    create=create,
+    remove=remove,
+    suspend=suspend,
+    reactivate=reactivate,
+    restore=restore,
+    groups=groups,
+    join=join,
+    leave=leave,
+    refusal=refusal,
+    wait=wait,
+)
