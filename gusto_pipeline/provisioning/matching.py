@@ -27,7 +27,7 @@ from gusto_pipeline.provisioning.evidence import (
     prepare_comparison,
     prepare_phones,
 )
-from gusto_pipeline.provisioning.store import insert, of, prepare, script
+from gusto_pipeline.provisioning.store import insert, of, script
 from gusto_pipeline.warehouse.flatten import literal
 
 # Points of one kind of evidence alone; a name's are of a name spelled alike. Each further kind adds some.
@@ -138,7 +138,6 @@ def match(
     `domains`: groups of the company's own domains that mean the same mailbox. Runs inside the caller's transaction, on
     the persons of the last `refresh_people` and the accounts of the last `store_accounts`.
     """
-    prepare(connection)
     domains = [tuple(domain.lower() for domain in group) for group in domains]
     found = _find(connection, company, app, domains)
     new, maybe = _settle(found, _links(connection, company, app), _accounts(connection, company, app))
