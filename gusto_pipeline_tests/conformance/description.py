@@ -49,20 +49,20 @@ class Description:
             return None
         where = f"{request.method} {template}"
         if operation is None:
-            return [f"{where}: the method is not described"]
-        parameters = [self._resolved(p) for p in [*shared, *operation.get("parameters", [])]]
-        found = [
-            f"{where}: {problem}"
-            for problem in [
+            found = ["the method is not described"]
+        else:
+            parameters = [self._resolved(p) for p in [*shared, *operation.get("parameters", [])]]
+            found = [
                 *self._wrong_query(request, parameters),
                 *self._wrong_body(request, body, operation, parameters),
                 *self._wrong_answer(response, operation),
             ]
-        ]
+        found = [f"{where}: {problem}" for problem in found]
         return [problem for problem in found if not any(re.search(known, problem) for known in self.known)]
 
     def _operation(self, method: str, path: str) -> tuple[str | None, Json | None, list[Json]]:
-        fitting = [template for template in self.document["paths"] if _pattern(template).fullmatch(path)]
+        spelled = {path, path.rstrip("/") or "/"}  # some documents lack the slash that their servers want
+        fitting = [template for template in self.document["paths"] if any(map(_pattern(template).fullmatch, spelled))]
         if not fitting:
             return None, None, []
         # The most literal one, and among equals the one with this method.
