@@ -53,6 +53,10 @@ DESCRIBED: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
     # It has the organization's id in the query, the vendor's guide in a header. An update needs only what changes, but
     # shares its schema with creation.
     "zoho_desk": [("zoho_desk.json", "", (r"parameter orgId is missing", r"^PATCH .* is a required property"))],
+    # It knows reading only, and lists without the envelope that the vendor's guide has.
+    "sauce_labs": [
+        ("sauce_labs.json", "/team-management/v1", (r"method is not described", r"answer: it: \{'links': ")),
+    ],
 }
 # The vendor publishes none, or none that could be reached.
 UNDESCRIBED: dict[str, str] = {

@@ -30,6 +30,7 @@ SLUGS = (
     "microsoft_365",
     "okta",
     "planview_leankit",
+    "sauce_labs",
     "zoho_books",
     "zoho_crm",
     "zoho_desk",
