@@ -119,7 +119,7 @@ def split_name(name: str | None) -> tuple[str | None, str | None]:
 def instant(value: str | int | float | None) -> datetime | None:
     """An instant from ISO 8601 text (UTC when it names no zone) or Unix time in seconds or milliseconds.
 
-    None for nothing, for the epoch itself, which apps send for "never", and for what is no instant.
+    None for nothing, for the epoch itself and the year 1, which apps send for "never", and for what is no instant.
     """
     try:
         if isinstance(value, str) and not value.strip().isdecimal():
@@ -132,4 +132,4 @@ def instant(value: str | int | float | None) -> datetime | None:
             at = datetime.fromtimestamp(number / 1000 if number > 1e11 else number, UTC)
     except (ValueError, OverflowError, OSError):
         return None
-    return None if at.timestamp() == 0 else at
+    return None if at.timestamp() <= 0 else at

@@ -19,6 +19,7 @@ DESCRIBED: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
     # Its list of fields is not complete: its own examples ask for a user's address.
     "asana": [("asana.json", "/api/1.0", (r"opt_fields: \d: 'user.email' is not one of",))],
     "box": [("box.json", "/2.0", ())],
+    "docusign": [("docusign.json", "/restapi", ())],
     "dropbox": [("dropbox.json", "/2", ())],
     "github": [("github.json", "", ())],
     "google_workspace": [("google_workspace.json", "", ()), ("google_datatransfer.json", "", ())],

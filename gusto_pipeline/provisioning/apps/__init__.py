@@ -10,6 +10,7 @@ from gusto_pipeline.provisioning.app import App
 SLUGS = (
     "asana",
     "box",
+    "docusign",
     "dropbox",
     "github",
     "google_workspace",

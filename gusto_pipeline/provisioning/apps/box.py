@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, found, instant, split_name
+from gusto_pipeline.provisioning.app import App, distinct, found, instant, split_name
 from gusto_pipeline.provisioning.errors import (
     AlreadyExistsError,
     AppError,
@@ -185,7 +185,7 @@ def _account(row: dict[str, Any]) -> Account:
         id=row["id"],
         status=Status.SUSPENDED if row["status"] == "inactive" else Status.ACTIVE,
         user_name=login,
-        emails=tuple(dict.fromkeys(filter(None, (login, confirmed)))),
+        emails=distinct((login, confirmed)),
         given_name=given,
         family_name=family,
         display_name=row.get("name"),

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, counted, instant
+from gusto_pipeline.provisioning.app import App, counted, distinct, instant
 from gusto_pipeline.provisioning.errors import (
     AlreadyExistsError,
     AppError,
@@ -260,7 +260,7 @@ def _account(row: dict[str, Any]) -> Account:
         id=profile["team_member_id"],
         status=STATUSES[profile["status"][".tag"]],
         user_name=profile.get("email"),
-        emails=tuple(dict.fromkeys(filter(None, (profile.get("email"), *others)))),
+        emails=distinct((profile.get("email"), *others)),
         given_name=name.get("given_name") or None,
         family_name=name.get("surname") or None,
         display_name=name.get("display_name") or None,

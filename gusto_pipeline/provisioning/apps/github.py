@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, counted, found, instant, split_name
+from gusto_pipeline.provisioning.app import App, counted, distinct, found, instant, split_name
 from gusto_pipeline.provisioning.errors import (
     AlreadyExistsError,
     AppError,
@@ -259,7 +259,7 @@ def _member(user: dict[str, Any], person: dict[str, Any], admins: set[int]) -> A
         id=str(user["id"]),
         status=Status.ACTIVE,
         user_name=user["login"],
-        emails=tuple(dict.fromkeys(filter(None, addresses))),
+        emails=distinct(addresses),
         given_name=given,
         family_name=family,
         display_name=name or user["login"],

@@ -22,6 +22,7 @@ from gusto_pipeline.sandbox.server import Logged, Site, hosting
 SLUGS = (
     "asana",
     "box",
+    "docusign",
     "dropbox",
     "github",
     "google_workspace",
