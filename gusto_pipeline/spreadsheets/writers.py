@@ -21,8 +21,9 @@ from gusto_pipeline.spreadsheets.xlsx import Front, write_workbook
 
 __all__ = ["Column", "Sheet", "SpreadsheetError", "Written", "write_csv", "write_parquet", "write_xlsx"]
 
-# Text that a spreadsheet program would take for a formula when it opens a CSV file: OWASP, "CSV Injection".
-FORMULA_START = r"^[=+\-@\t\r\n]"
+# Text that a spreadsheet program would take for a formula when it opens a CSV file: OWASP, "CSV Injection". Some take
+# the full-width signs of East Asian scripts for the plain ones.
+FORMULA_START = r"^[=+\-@\t\r\n＝＋－＠]"
 
 
 def write_xlsx(
@@ -55,11 +56,11 @@ def write_csv(connection: duckdb.DuckDBPyConnection, sheet: Sheet, path: Path, *
         cells = f"coalesce(CAST({cells.removesuffix(' AS c0')} AS VARCHAR), '') AS c0"
     line = io.StringIO()
     try:
-        writer = csv.writer(line, delimiter=delimiter, lineterminator="\n")
+        writer = csv.writer(line, delimiter=delimiter)  # its own line end makes it quote carriage returns
     except (TypeError, ValueError):
         raise SpreadsheetError(f"{path}: the delimiter must be one character, not {delimiter!r}") from None
     writer.writerow("'" + name if re.match(FORMULA_START, name) else name for name in sql.headers(sheet))
-    top = "\ufeff" + line.getvalue()
+    top = f"\ufeff{line.getvalue().removesuffix(chr(13) + chr(10))}\n"
     # PREFIX goes with SUFFIX: DuckDB puts line feeds between rows and the suffix after the last one.
     options = f"FORMAT csv, HEADER false, DELIMITER {sql.quoted(delimiter)}, PREFIX {sql.quoted(top)}, SUFFIX '\n'"
 

@@ -51,7 +51,7 @@ class TestCsv:
         )
         assert (written.sheets, written.bytes) == ({"People": 1}, path.stat().st_size)
 
-    @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
+    @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"])
     def test_text_like_a_formula_gets_an_apostrophe(self, connection, path, start):
         query = f"SELECT 'id' AS id, chr({ord(start)}) || 'SUM(1)' AS note"
         write_csv(connection, sheet(query, "id VARCHAR", "note VARCHAR"), path)
@@ -74,6 +74,15 @@ class TestCsv:
         write_csv(connection, sheet("SELECT unnest([1, NULL, 3]) AS a", "a INT"), path)
         assert lines(path) == [["a"], ["1"], [""], ["3"]]
 
+    def test_text_that_is_too_long_for_excel_is_whole(self, connection, path):
+        write_csv(connection, sheet("SELECT repeat('😀', 40000) AS note", "note VARCHAR"), path)
+        assert lines(path)[1:] == [["😀" * 40_000]]
+
+    def test_what_no_excel_cell_holds_is_kept_as_it_is(self, connection, path):
+        query = "SELECT DATE '1899-12-31' AS day, TIMESTAMP '0001-01-01 00:00:00' AS at, 'nan'::DOUBLE AS rate, '' AS a"
+        write_csv(connection, sheet(query, "day DATE", "at TIMESTAMP", "rate DOUBLE", "a VARCHAR"), path)
+        assert lines(path)[1:] == [["1899-12-31", "0001-01-01T00:00:00", "nan", ""]]
+
     def test_an_empty_table_is_a_header_alone(self, connection, path):
         written = write_csv(connection, sheet("SELECT 1 AS a, 2 AS b WHERE false", "a INT", "b INT"), path)
         assert path.read_bytes() == b"\xef\xbb\xbfa,b\n"
@@ -88,10 +97,10 @@ class TestCsv:
             write_csv(connection, sheet("SELECT 1 AS a", "a INT"), path, delimiter="::")
 
     def test_headers_are_quoted_and_unique(self, connection, path):
-        columns = (Column("a,b"), Column('say "hi"'), Column("it's"), Column("A,B"))
-        query = 'SELECT \'1\' AS "a,b", \'2\' AS "say ""hi""", \'3\' AS "it\'s", \'4\' AS "A,B"'
+        columns = (Column("a,b"), Column('say "hi"'), Column("it's"), Column("A,B"), Column("c\rd"))
+        query = 'SELECT \'1\' AS "a,b", \'2\' AS "say ""hi""", \'3\' AS "it\'s", \'4\' AS "A,B", \'5\' AS "c\rd"'
         write_csv(connection, Sheet("People", query, columns), path)
-        assert lines(path)[0] == ["a,b", 'say "hi"', "it's", "A,B (2)"]
+        assert lines(path)[0] == ["a,b", 'say "hi"', "it's", "A,B (2)", "c\rd"]
 
     def test_rows_keep_the_querys_order(self, connection, path):
         connection.execute("SET preserve_insertion_order = false")
@@ -193,7 +202,7 @@ def test_csv_reads_back_equal_but_for_the_apostrophe(tmp_path, rows):
     options = f"header = true, columns = {names}, auto_detect = false, allow_quoted_nulls = false"
     query = f"FROM read_csv(?, {options}, delim = ',', quote = '\"', escape = '\"', new_line = '\\n')"
     read = connection.execute(query, [str(path)]).fetchall()
-    guarded = [("'" + row[0] if row[0] and row[0][0] in "=+-@\t\r\n" else row[0], *row[1:]) for row in rows]
+    guarded = [("'" + row[0] if row[0] and row[0][0] in "=+-@\t\r\n＝＋－＠" else row[0], *row[1:]) for row in rows]
     assert read == guarded
     assert [line[0] for line in lines(path)[1:]] == [row[0] or "" for row in guarded]
 

@@ -5,6 +5,7 @@ import errno
 import os
 import resource
 import stat
+import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -88,6 +89,24 @@ def test_a_file_another_program_holds(write, earlier, monkeypatch):
     monkeypatch.setattr(Path, "replace", locked)
     with pytest.raises(SpreadsheetError, match="close the program that has it open"):
         write(PEOPLE, earlier)
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM, errno.EROFS])
+def test_a_folder_that_may_only_be_read(write, earlier, monkeypatch, code):
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(tempfile, "mkstemp", refused)
+    with pytest.raises(SpreadsheetError, match=r"people was not written: permission denied; .*make .* writable"):
+        write(PEOPLE, earlier)
+
+
+def test_a_file_that_may_only_be_read_is_replaced_in_a_folder_that_may_be_written(write, tmp_path):
+    path = tmp_path / "people"
+    path.write_text("earlier")
+    path.chmod(0o400)
+    assert not write(PEOPLE, path).unchanged
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -104,7 +104,9 @@ class TestValues:
         connection.execute("SET TimeZone = 'Asia/Tokyo'")
         assert write(connection, path, instants).sha256 == first.sha256
 
-    @pytest.mark.parametrize("text", ["=1+1", "+1 555 0100", "-5", "@SUM(A1)", "\t=1", "=cmd|' /C calc'!A0", "{=1}"])
+    @pytest.mark.parametrize(
+        "text", ["=1+1", "+1 555 0100", "-5", "@SUM(A1)", "\t=1", "\r=1", "＝1+1", "=cmd|' /C calc'!A0", "{=1}"]
+    )
     def test_text_like_a_formula_stays_text_unchanged(self, connection, path, text):
         cell = one(connection, path, "'" + text.replace("'", "''") + "'", "VARCHAR")
         assert (cell.value, cell.data_type) == (text, "s")
@@ -114,7 +116,7 @@ class TestValues:
         cell = one(connection, path, "'" + text + "'", "VARCHAR")
         assert (cell.value or "", cell.data_type) == (text, "s")
 
-    @pytest.mark.parametrize("text", ["👩🏽‍🚀 José", "مرحبا", "<b>&amp;</b> \"'", "]]>"])
+    @pytest.mark.parametrize("text", ["👩🏽‍🚀 José", "مرحبا", "\u202egnp.exe", "<b>&amp;</b> \"'", "]]>"])
     def test_any_script_and_markup_is_kept(self, connection, path, text):
         assert one(connection, path, "'" + text.replace("'", "''") + "'", "VARCHAR").value == text
 
