@@ -58,6 +58,8 @@ DESCRIBED: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
     "sauce_labs": [
         ("sauce_labs.json", "/team-management/v1", (r"method is not described", r"answer: it: \{'links': ")),
     ],
+    # It takes a cursor and shows none in its answer, so that an envelope is assumed.
+    "trello": [("trello.json", "/1", (r"^GET /enterprises/\{id\}/members/query: answer: it: \{'members'",))],
 }
 # The vendor publishes none, or none that could be reached.
 UNDESCRIBED: dict[str, str] = {

@@ -20,6 +20,7 @@ SLUGS = (
     "okta",
     "planview_leankit",
     "sauce_labs",
+    "trello",
     "zoho_books",
     "zoho_crm",
     "zoho_desk",
