@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-KINDS = ("429", "5xx", "slow", "drop", "truncate", "expired", "missing-scope", "short-page", "drop-write")
+KINDS = ("429", "5xx", "slow", "drop", "truncate", "expired", "missing-scope", "short-page", "drop-write", "status")
 _OPTION = re.compile(r":(?=once$|once:|times=|every=|/)")
 
 
 @dataclass
 class Fault:
-    """`value`: status for 5xx, seconds for slow and 429's Retry-After, the scope for missing-scope, the fraction that
-    short-page leaves. `path`: what a request's path must contain, None for any that is an API request."""
+    """`value`: status for 5xx and status, seconds for slow and 429's Retry-After, the scope for missing-scope, the
+    fraction that short-page leaves. `path`: what a request's path must contain, None for any that is an API request."""
 
     kind: str
     value: str = ""
@@ -50,6 +50,8 @@ def parse_fault(text: str) -> Fault:
         raise ValueError(f"there is no fault {kind!r}; there are {', '.join(KINDS)}")
     if kind == "missing-scope" and not value:
         raise ValueError("missing-scope needs a scope, as in missing-scope=employees:read")
+    if kind == "status" and not re.fullmatch(r"4\d\d", value):
+        raise ValueError(f"status takes one from 400 to 499, not {value!r}")
     if kind == "5xx" and not re.fullmatch(r"5\d\d|", value):
         raise ValueError(f"5xx takes a status from 500 to 599, not {value!r}")
     if kind in ("slow", "429") and not re.fullmatch(r"(\d+(\.\d+)?)?", value):
@@ -103,7 +105,7 @@ class FaultInjection:
         path = scope["path"]
         if slow := self.faults.strike(path, "slow"):
             await asyncio.sleep(float(slow.value or 1))
-        if refused := self.faults.strike(path, "429", "5xx"):
+        if refused := self.faults.strike(path, "429", "5xx", "status"):
             await self.refuse(refused)(scope, receive, send)
         elif cut := self.faults.strike(path, "drop", "truncate"):
             await self._cut(cut, scope, receive, send)
