@@ -28,6 +28,7 @@ from gusto_pipeline.provisioning.apply import Applied
 from gusto_pipeline.provisioning.apps import app
 from gusto_pipeline.provisioning.dismissal import Timing, t_end
 from gusto_pipeline.provisioning.errors import AppError
+from gusto_pipeline.provisioning.matching import match
 from gusto_pipeline.provisioning.people import Person, load_people, refresh_people
 from gusto_pipeline.provisioning.planning import held_back, invitations_sent, make_plan, resting
 from gusto_pipeline.provisioning.plans import Item, Plan, PlanError, compare, read_plan, write_plan
@@ -137,8 +138,6 @@ def reconcile(settings: Settings, store: ConnectionStore, company: Company, *, c
 
     Raises RuleError for a rule of pipeline.yaml that cannot be evaluated, and PeopleError before the first sync.
     """
-    from gusto_pipeline.provisioning.matching import match
-
     apps = managed_apps(settings, store, company)
     now = clock()
     with open_warehouse(settings).write() as connection:
