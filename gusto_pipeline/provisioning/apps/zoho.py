@@ -6,6 +6,7 @@ are registered in Zoho's API console; at most 20 refresh tokens live per person 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
@@ -22,7 +23,9 @@ def authorization(record: Record) -> dict[str, str]:
     return {"Authorization": f"Zoho-oauthtoken {record['access_token']}"}
 
 
-def sign_in(*fields: Field, scopes: tuple[str, ...], headers: Any = authorization) -> SignIn:
+def sign_in(
+    *fields: Field, scopes: tuple[str, ...], headers: Callable[[Record], Mapping[str, str]] = authorization
+) -> SignIn:
     """Consent in the data centre that the organisation lives in; its tokens are good in no other."""
     offline = {"access_type": "offline", "prompt": "consent"}  # without these it gives no second refresh token
     return oauth(
