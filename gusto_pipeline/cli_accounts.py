@@ -5,22 +5,26 @@ from __future__ import annotations
 import getpass
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
+import duckdb
 import typer
 from rich.table import Table
 
 from gusto_pipeline import reconcile
 from gusto_pipeline.accounts import AppConnection, connect_app, disconnect_app
-from gusto_pipeline.cli_common import JsonOption, complain, console, oauth_app
+from gusto_pipeline.cli_common import JsonOption, complain, console, oauth_app, show
+from gusto_pipeline.clock import utcnow
 from gusto_pipeline.config import ConfigError, Settings, load_settings, nearest
 from gusto_pipeline.connections.sign_in import Obtain
 from gusto_pipeline.gusto.auth import GustoAuth
 from gusto_pipeline.gusto.client import GustoClient
+from gusto_pipeline.provisioning import links
 from gusto_pipeline.provisioning.app import App
 from gusto_pipeline.provisioning.apply import Applied
 from gusto_pipeline.provisioning.apps import SLUGS, app
@@ -201,6 +205,204 @@ def explain(
         for name, value in _explained(one).items():
             table.add_row(name, str(value))
         console.print(table)
+
+
+accounts = typer.Typer(no_args_is_help=True, help="Whose accounts are whose: look, and decide by hand.")
+commands.add_typer(accounts, name="accounts")
+
+AppArgument = Annotated[str, typer.Argument(metavar="APP")]
+AccountArgument = Annotated[str, typer.Argument(help="Its login, address or id.")]
+PersonArgument = Annotated[str, typer.Argument(help="Name, address, employee code or id.")]
+WhyOption = Annotated[str, typer.Option("--why", help="For the record.")]
+
+
+@accounts.command("list")
+def accounts_list(
+    slug: Annotated[str | None, typer.Argument(metavar="[APP]")] = None,
+    unmatched: Annotated[bool, typer.Option(help="Only those that are nobody's for certain.")] = False,
+    company: CompanyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Accounts of one app or all, whose they are, and why we think so."""
+    settings = load_settings()
+    of = one_company(settings, company)
+    with reconcile.open_warehouse(settings).read() as connection:
+        query = connection.execute(
+            "SELECT m.app, coalesce(a.emails[1], a.user_name, m.account_id) AS login, a.status, p.name AS person, "
+            "m.outcome, k.mark, m.sentence, m.account_id, m.person_id FROM provisioning.matches m "
+            "LEFT JOIN provisioning.accounts a USING (company_uuid, app, account_id) "
+            "LEFT JOIN provisioning.people p USING (company_uuid, person_id) "
+            "LEFT JOIN provisioning.marks k ON (k.company_uuid, k.app, k.account_id) = "
+            "(m.company_uuid, m.app, m.account_id) "
+            "WHERE m.company_uuid = $1 AND ($2 IS NULL OR m.app = $2) AND (NOT $3 OR m.outcome <> 'linked') "
+            "ORDER BY m.app, login, person",
+            [of.uuid, slug, unmatched],
+        )
+        names = [column[0] for column in query.description]
+        rows = [dict(zip(names, row, strict=True)) for row in query.fetchall()]
+    show(rows, ["app", "login", "status", "person", "outcome", "mark", "sentence"], as_json)
+
+
+@accounts.command("match")
+def accounts_match(
+    slug: AppArgument,
+    account: AccountArgument,
+    person: PersonArgument,
+    why: WhyOption,
+    who: WhoOption = None,
+    company: CompanyOption = None,
+) -> None:
+    """Say that an account is somebody's. Outranks every rule and lasts."""
+    with _deciding(company) as (connection, of):
+        found, them = (
+            reconcile.find_account(connection, of, slug, account),
+            reconcile.find_person(connection, of, person),
+        )
+        links.match(connection, of.uuid, slug, found.id, them.id, who=who or getpass.getuser(), why=why, now=utcnow())
+    console.print(f"{account} in {slug} is {them.name}'s.", highlight=False)
+
+
+@accounts.command("unmatch")
+def accounts_unmatch(
+    slug: AppArgument,
+    account: AccountArgument,
+    why: WhyOption,
+    person: Annotated[str | None, typer.Option(help="Whose it is not, if it was only suggested.")] = None,
+    who: WhoOption = None,
+    company: CompanyOption = None,
+) -> None:
+    """Say that an account is not somebody's. The account stays as it is; no run will match the two again."""
+    by: dict[str, Any] = {"who": who or getpass.getuser(), "why": why, "now": utcnow()}
+    with _deciding(company) as (connection, of):
+        found = reconcile.find_account(connection, of, slug, account)
+        if person:
+            links.refuse(connection, of.uuid, slug, found.id, reconcile.find_person(connection, of, person).id, **by)
+        else:
+            links.unmatch(connection, of.uuid, slug, found.id, **by)
+    console.print(f"{account} in {slug} is matched to nobody; it was not touched.", highlight=False)
+
+
+@accounts.command("mark")
+def accounts_mark(
+    slug: AppArgument,
+    account: AccountArgument,
+    kind: Annotated[links.Mark, typer.Argument(help="What it is.")],
+    why: WhyOption,
+    review_by: Annotated[datetime | None, typer.Option(help="When to look again.", formats=["%Y-%m-%d"])] = None,
+    who: WhoOption = None,
+    company: CompanyOption = None,
+) -> None:
+    """Say that an account is a bot's, shared, an external guest's, an admin's who is not in Gusto, or to be ignored."""
+    with _deciding(company) as (connection, of):
+        found = reconcile.find_account(connection, of, slug, account)
+        day = review_by.date() if review_by else None
+        by = who or getpass.getuser()
+        links.mark(connection, of.uuid, slug, found.id, kind, who=by, why=why, now=utcnow(), review_by=day)
+    console.print(f"{account} in {slug} is marked {kind}: it is never touched.", highlight=False)
+
+
+@accounts.command("mark-bot")
+def accounts_mark_bot(
+    slug: AppArgument, account: AccountArgument, why: WhyOption, who: WhoOption = None, company: CompanyOption = None
+) -> None:
+    """Say that an account is a machine's."""
+    accounts_mark(slug, account, links.Mark.BOT, why, None, who, company)
+
+
+@accounts.command("ignore")
+def accounts_ignore(
+    slug: AppArgument, account: AccountArgument, why: WhyOption, who: WhoOption = None, company: CompanyOption = None
+) -> None:
+    """Say that nobody is to be asked about an account."""
+    accounts_mark(slug, account, links.Mark.IGNORE, why, None, who, company)
+
+
+@accounts.command("lift")
+def accounts_lift(
+    slug: AppArgument,
+    account: AccountArgument,
+    why: WhyOption,
+    person: Annotated[str | None, typer.Option(help="Lift what was said of this person instead of the mark.")] = None,
+    who: WhoOption = None,
+    company: CompanyOption = None,
+) -> None:
+    """Take back a mark, or with --person that an account is not theirs; evidence decides again."""
+    by: dict[str, Any] = {"who": who or getpass.getuser(), "why": why, "now": utcnow()}
+    with _deciding(company) as (connection, of):
+        found = reconcile.find_account(connection, of, slug, account)
+        if person:
+            them = reconcile.find_person(connection, of, person)
+            links.lift_refusal(connection, of.uuid, slug, found.id, them.id, **by)
+        else:
+            links.lift_mark(connection, of.uuid, slug, found.id, **by)
+    console.print(f"Taken back for {account} in {slug}.", highlight=False)
+
+
+@accounts.command("want")
+def accounts_want(
+    slug: AppArgument,
+    person: PersonArgument,
+    why: WhyOption,
+    wanted: Annotated[bool, typer.Option("--yes/--no", help="Whether they should have an account.")] = True,
+    until: Annotated[datetime | None, typer.Option(help="The last day it holds.", formats=["%Y-%m-%d"])] = None,
+    who: WhoOption = None,
+    company: CompanyOption = None,
+) -> None:
+    """Say whether somebody should have an app, whatever the rules in pipeline.yaml say."""
+    settings = load_settings()
+    day = until.date() if until else None
+    of, by = one_company(settings, company), who or getpass.getuser()
+    reconcile.decide_want(settings, of, person, slug, wanted=wanted, until=day, who=by, why=why)
+    console.print(f"{person} should {'' if wanted else 'not '}have {slug}.", highlight=False)
+
+
+@accounts.command("same")
+def accounts_same(
+    record: Annotated[str, typer.Argument(help="employee/… or contractor/…")],
+    other: Annotated[str, typer.Argument(help="The other record.")],
+    why: WhyOption,
+    same: Annotated[bool, typer.Option("--yes/--no", help="Whether the two are one person.")] = True,
+    who: WhoOption = None,
+    company: CompanyOption = None,
+) -> None:
+    """Answer whether two of Gusto's records are one person's."""
+    with _deciding(company) as (connection, of):
+        by = who or getpass.getuser()
+        links.answer_merge(connection, of.uuid, record, other, same=same, who=by, why=why, now=utcnow())
+    console.print("Noted; it counts from the next reconciliation on.")
+
+
+@accounts.command("audit")
+def accounts_audit(
+    company: CompanyOption = None,
+    csv: Annotated[Path | None, typer.Option(help="Write all of it here.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Everything that was done, approved or decided by hand: who, when, what, why."""
+    settings = load_settings()
+    of = one_company(settings, company)
+    with reconcile.open_warehouse(settings).read() as connection:
+        # Text that a spreadsheet would take for a formula is quoted, as in every CSV we write.
+        plain = "if(COLUMNS(* EXCLUDE (company_uuid, at))::VARCHAR[1] IN ('=', '+', '-', '@', chr(9), chr(13)), "
+        plain += "chr(39), '') || COLUMNS(* EXCLUDE (company_uuid, at))"
+        audit = connection.sql(
+            f"SELECT at, {plain} FROM provisioning.audit WHERE company_uuid = $1 ORDER BY at", params=[of.uuid]
+        )
+        if csv:
+            audit.write_csv(str(csv), header=True)
+            console.print(f"Wrote {csv}.", highlight=False, soft_wrap=True)
+            return
+        rows = [dict(zip(audit.columns, row, strict=True)) for row in audit.fetchall()]
+    show(rows, ["at", "who", "what", "app", "account_id", "detail"], as_json)
+
+
+@contextmanager
+def _deciding(company: str | None) -> Iterator[tuple[duckdb.DuckDBPyConnection, Company]]:
+    settings = load_settings()
+    of = one_company(settings, company)
+    with reconcile.open_warehouse(settings).write() as connection:
+        reconcile.prepare(connection)
+        yield connection, of
 
 
 def gusto_client(settings: Settings, company: Company) -> Callable[[], GustoClient] | None:

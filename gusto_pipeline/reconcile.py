@@ -22,19 +22,21 @@ from gusto_pipeline.connections.store import ConnectionStore
 from gusto_pipeline.gusto.client import GustoClient
 from gusto_pipeline.gusto.errors import GustoError
 from gusto_pipeline.provisioning import apply, log
+from gusto_pipeline.provisioning.account import Account
 from gusto_pipeline.provisioning.actions import Snapshot
 from gusto_pipeline.provisioning.app import App
 from gusto_pipeline.provisioning.apply import Applied
 from gusto_pipeline.provisioning.apps import app
 from gusto_pipeline.provisioning.dismissal import Timing, t_end
 from gusto_pipeline.provisioning.errors import AppError
+from gusto_pipeline.provisioning.links import HandDecisionError
 from gusto_pipeline.provisioning.matching import match
 from gusto_pipeline.provisioning.people import Person, load_people, refresh_people
 from gusto_pipeline.provisioning.planning import held_back, invitations_sent, make_plan, resting
 from gusto_pipeline.provisioning.plans import Item, Plan, PlanError, compare, read_plan, write_plan
 from gusto_pipeline.provisioning.reconciliation import Decision, Wanted, decide_all, keep, note_states, prepare
 from gusto_pipeline.provisioning.session import Session
-from gusto_pipeline.provisioning.store import AccountsRefusedError, store_accounts, store_failed_read
+from gusto_pipeline.provisioning.store import AccountsRefusedError, load_accounts, store_accounts, store_failed_read
 from gusto_pipeline.sync import Company, open_warehouse
 from gusto_pipeline.warehouse.flatten import literal
 
@@ -272,16 +274,59 @@ def explain(
     apps = managed_apps(settings, store, company)
     if slug not in apps:
         raise PlanError(f"{slug} is not connected for {company.slug}; connected: {', '.join(apps) or 'none'}")
-    wanted = person.casefold()
     with open_warehouse(settings).read() as connection:
-        everybody = load_people(connection, company.uuid, out_of_scope=True)
-        found = [one for one in everybody if wanted in _called(one)]
-        if len(found) != 1:
-            said = ", ".join(f"{one.name} ({one.id})" for one in found) or "nobody"
-            raise PlanError(f"which person is {person!r}? Found: {said}")
-        if found[0].out_of_scope:
-            raise PlanError(f"nothing is ever done about {found[0].name}: {found[0].out_of_scope}")
-        return decide_all(connection, company.uuid, {slug: apps[slug]}, clock(), only=found[0].id)
+        found = find_person(connection, company, person)
+        if found.out_of_scope:
+            raise PlanError(f"nothing is ever done about {found.name}: {found.out_of_scope}")
+        return decide_all(connection, company.uuid, {slug: apps[slug]}, clock(), only=found.id)
+
+
+def find_person(connection: duckdb.DuckDBPyConnection, company: Company, name: str) -> Person:
+    """The one person with this id, name, address, employee code or record of Gusto's. Raises HandDecisionError."""
+    wanted = name.casefold()
+    found = [one for one in load_people(connection, company.uuid, out_of_scope=True) if wanted in _called(one)]
+    if len(found) != 1:
+        said = ", ".join(f"{one.name} ({one.id})" for one in found) or "nobody"
+        raise HandDecisionError(f"Which person is {name!r}? Found: {said}.")
+    return found[0]
+
+
+def find_account(connection: duckdb.DuckDBPyConnection, company: Company, slug: str, name: str) -> Account:
+    """The one account of an app with this id, login or address. Raises HandDecisionError."""
+    wanted = name.casefold()
+    found = [
+        one
+        for one in load_accounts(connection, company.uuid, slug)
+        if wanted in {one.id.casefold(), (one.user_name or "").casefold(), *map(str.casefold, one.emails)}
+    ]
+    if len(found) != 1:
+        said = ", ".join(f"{(one.emails or (one.user_name,))[0]} ({one.id})" for one in found) or "none"
+        raise HandDecisionError(f"Which account of {slug} is {name!r}? Found: {said}.")
+    return found[0]
+
+
+def decide_want(
+    settings: Settings,
+    company: Company,
+    person: str,
+    slug: str,
+    *,
+    wanted: bool,
+    until: date | None,
+    who: str,
+    why: str,
+    clock: Clock = utcnow,
+) -> None:
+    """Say by hand whether somebody should have an app, whatever the rules say. Raises HandDecisionError."""
+    if not who.strip() or not why.strip():
+        raise HandDecisionError("Say who decides and why: it is kept with the decision.")
+    with open_warehouse(settings).write() as connection:
+        prepare(connection)
+        found = find_person(connection, company, person)
+        connection.execute(
+            "INSERT INTO provisioning.wants VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            [company.uuid, slug, found.id, wanted, until, who, why, clock()],
+        )
 
 
 def _called(person: Person) -> set[str]:
