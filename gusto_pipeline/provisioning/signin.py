@@ -47,7 +47,8 @@ class Consent:
 class SignIn:
     """How one app signs in. `kind` is what its settings page would call it.
 
-    headers: what proves each request, from the record. token: the form that is posted to `token_url` for an access
+    headers: what proves each request, from the record. or_else: other headers, tried when those are refused, for apps
+    of which both is told. token: the form that is posted to `token_url` for an access
     token, None where the credentials themselves prove the request. basic: client id and secret go into the header
     (RFC 6749 section 2.3.1) and not the form. URLs may hold `{field}`s of the record.
     """
@@ -55,6 +56,7 @@ class SignIn:
     kind: Literal["OAuth", "API key", "client credentials", "service account"]
     fields: tuple[Field, ...]
     headers: Callable[[Record], Mapping[str, str]]
+    or_else: Callable[[Record], Mapping[str, str]] | None = None
     token_url: str | None = None
     token: Callable[[Record, datetime], Mapping[str, str]] | None = None
     basic: bool = False
@@ -66,9 +68,13 @@ def bearer(record: Record) -> dict[str, str]:
     return {"Authorization": f"Bearer {record['access_token']}"}
 
 
-def api_key(*fields: Field, headers: Callable[[Record], Mapping[str, str]]) -> SignIn:
+def api_key(
+    *fields: Field,
+    headers: Callable[[Record], Mapping[str, str]],
+    or_else: Callable[[Record], Mapping[str, str]] | None = None,
+) -> SignIn:
     """Keys that are sent with every request."""
-    return SignIn(kind="API key", fields=fields, headers=headers)
+    return SignIn(kind="API key", fields=fields, headers=headers, or_else=or_else)
 
 
 def basic_auth(user: Field, password: Field, *others: Field) -> SignIn:
@@ -171,18 +177,24 @@ class AppAuth(httpx.Auth):
         self._locate = locate
         self._clock = clock
         self._record: Record | None = None
+        self._headers = sign_in.headers
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         record = self._record = self._record or self._credentials.read()
         renewed = False
         if self._sign_in.token and self._ended(record):
             record, renewed = (yield from self._renewed(record, request)), True
-        request.headers.update(self._sign_in.headers(record))
+        request.headers.update(self._headers(record))
         response = yield request
         if response.status_code == 401 and self._sign_in.token and not renewed:
             record = yield from self._renewed(record, request)
-            request.headers.update(self._sign_in.headers(record))
+            request.headers.update(self._headers(record))
             yield request
+        elif response.status_code == 401 and self._sign_in.or_else and self._headers is not self._sign_in.or_else:
+            request.headers.update(self._sign_in.or_else(record))
+            response = yield request
+            if response.status_code != 401:
+                self._headers = self._sign_in.or_else
 
     def _ended(self, record: Record) -> bool:
         if not record.get("access_token"):
