@@ -8,6 +8,7 @@ from importlib import import_module
 from gusto_pipeline.provisioning.app import App
 
 SLUGS = (
+    "15five",
     "asana",
     "box",
     "docusign",

@@ -20,6 +20,7 @@ from gusto_pipeline.sandbox.people import make_companies
 from gusto_pipeline.sandbox.server import Logged, Site, hosting
 
 SLUGS = (
+    "15five",
     "asana",
     "box",
     "docusign",
