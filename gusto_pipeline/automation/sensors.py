@@ -15,7 +15,7 @@ import dagster as dg
 from gusto_pipeline import notify
 from gusto_pipeline.assets.companies import companies
 from gusto_pipeline.assets.connections import GOOGLE, GUSTO, by_company, checked, shown
-from gusto_pipeline.assets.spreadsheets import CHANGES
+from gusto_pipeline.assets.spreadsheets import CHANGES, NEWS
 from gusto_pipeline.automation.schedules import wanted_companies
 from gusto_pipeline.config import Notify
 from gusto_pipeline.google_connection import google_standing
@@ -104,6 +104,12 @@ def good_runs(context: dg.RunStatusSensorContext, pipeline: PipelineResource) ->
     run, settings, instance = context.dagster_run, pipeline.settings(), context.instance
     good_at, told = _ended(instance, run), settings.notify_of(_job(run))
     for company in _companies(instance, run):
+        news = _news(instance, run, company) if told.on_drift else []
+        if news:
+            message = notify.drift(
+                run.job_name, company, news, noticed_at=good_at, run_id=run.run_id, zone=settings.zone
+            )
+            tell(context.log, told, message, "info")
         before = _run_before(instance, run, company)
         if before and company in problems(instance, before):
             context.log.info(f"{run.job_name} is good again for {company}")
@@ -187,6 +193,16 @@ def _changed(instance: dg.DagsterInstance, run: dg.DagsterRun, company: str) -> 
             for sheet, counts in sheets.items():
                 found.append(notify.Changed(f"{made.asset_key.path[-1]}, {sheet}", **counts))
     return found
+
+
+def _news(instance: dg.DagsterInstance, run: dg.DagsterRun, company: str) -> list[str]:
+    """What has become new or gone in Gusto's answers for a company, as the steps of a run say it."""
+    found = []
+    for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION):
+        made = entry.asset_materialization
+        if made and made.partition == company and NEWS in made.metadata:
+            found += str(made.metadata[NEWS].value).splitlines()
+    return list(dict.fromkeys(found))
 
 
 def _companies(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[str]:
