@@ -162,6 +162,10 @@ def _json_schema(node: Any) -> Any:
             made[bound] = float(made[bound])
     if made.get("type") in ("any", "file"):
         del made["type"]
+    if "x-items-anyOf" in made:  # where a document was made valid by setting aside what it said
+        made["anyOf"] = made.pop("x-items-anyOf")
+    if "x-type" in made:
+        made["type"] = made.pop("x-type")
     if "discriminator" in made and "oneOf" in made:  # it tells which, where several would fit
         made["anyOf"] = made.pop("oneOf")
     if isinstance(made.get("required"), bool):  # a property's, in Swagger 2 and discovery documents

@@ -36,6 +36,21 @@ DESCRIBED: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
         )
     ],
     "okta": [("okta.json", "", ())],
+    # It knows reading only, and lists without the envelope that the vendor's guide has.
+    "sauce_labs": [
+        ("sauce_labs.json", "/team-management/v1", (r"method is not described", r"answer: it: \{'links': ")),
+    ],
+    # The token goes into a header, never into the address. Failures come with status 200, where it describes successes
+    # only. SCIM itself is checked in `test_scim`.
+    "slack": [
+        (
+            "slack.json",
+            "/api",
+            (r"query parameter token is missing", r"users.lookupByEmail: answer: (ok: False|it: 'user' is a required)"),
+        )
+    ],
+    # It takes a cursor and shows none in its answer, so that an envelope is assumed.
+    "trello": [("trello.json", "/1", (r"^GET /enterprises/\{id\}/members/query: answer: it: \{'members'",))],
     # It knows no success but 200; by the vendor's guide creation answers 201.
     "zoho_books": [("zoho_books.json", "/books/v3", (r"^POST /users: status 201 is not described",))],
     # Its patterns for addresses are those of made-up examples, so that no user fits; role and profile are sent as bare
@@ -54,12 +69,6 @@ DESCRIBED: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
     # It has the organization's id in the query, the vendor's guide in a header. An update needs only what changes, but
     # shares its schema with creation.
     "zoho_desk": [("zoho_desk.json", "", (r"parameter orgId is missing", r"^PATCH .* is a required property"))],
-    # It knows reading only, and lists without the envelope that the vendor's guide has.
-    "sauce_labs": [
-        ("sauce_labs.json", "/team-management/v1", (r"method is not described", r"answer: it: \{'links': ")),
-    ],
-    # It takes a cursor and shows none in its answer, so that an envelope is assumed.
-    "trello": [("trello.json", "/1", (r"^GET /enterprises/\{id\}/members/query: answer: it: \{'members'",))],
 }
 # The vendor publishes none, or none that could be reached.
 UNDESCRIBED: dict[str, str] = {

@@ -21,6 +21,7 @@ SLUGS = (
     "okta",
     "planview_leankit",
     "sauce_labs",
+    "slack",
     "trello",
     "zoho_books",
     "zoho_crm",

@@ -33,6 +33,7 @@ SLUGS = (
     "okta",
     "planview_leankit",
     "sauce_labs",
+    "slack",
     "trello",
     "zoho_books",
     "zoho_crm",

@@ -1,0 +1,278 @@
+"""Slack: the members of one workspace or organisation, by its SCIM API v2; roles, bots and invitations by its Web API.
+
+The token is a person's (`xoxp-`) whose scopes are admin, users:read and users:read.email, of an app that an owner has
+installed. SCIM never deletes: removing and suspending are the same, and end all sessions. Slack changes user names to
+its liking; its refusals are read in SCIM's two forms. Groups are those of an identity provider. On Enterprise Grid the
+Web API may want a workspace that SCIM does not, and then says so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
+from gusto_pipeline.provisioning.app import App, distinct, found, instant
+from gusto_pipeline.provisioning.errors import (
+    AlreadyExistsError,
+    AppError,
+    IncompleteReadError,
+    InvalidError,
+    LastOwnerError,
+    MissingScopeError,
+    NotFoundError,
+    PlanTooLowError,
+    ServerError,
+    SignInError,
+)
+from gusto_pipeline.provisioning.session import Session, retry_after
+from gusto_pipeline.provisioning.signin import Field, api_key
+
+WEB = "https://slack.com/api"
+CORE = "urn:ietf:params:scim:schemas:core:2.0:User"
+ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
+ROLES = (
+    ("is_primary_owner", "Primary owner"),
+    ("is_owner", "Owner"),
+    ("is_admin", "Admin"),
+    ("is_ultra_restricted", "Single-channel guest"),
+    ("is_restricted", "Multi-channel guest"),
+    ("is_bot", "Bot"),
+)
+# The Web API's words for what is wrong; whatever is not here is a wrong value.
+SIGN_IN = {"invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive"}
+RIGHTS = {"missing_scope", "access_denied", "no_permission", "not_allowed_token_type", "team_access_not_granted"}
+FAULTS = {"internal_error", "fatal_error", "request_timeout", "service_unavailable"}
+PLAN = {"paid_only", "paid_teams_only", "feature_not_enabled", "not_an_enterprise", "upgrade_required"}
+
+
+def tenant(session: Session) -> Tenant:
+    response = session.send("GET", f"{WEB}/auth.test")
+    answer = session.json(response)
+    scopes = response.headers.get("x-oauth-scopes", "")
+    granted = tuple(scope.strip() for scope in scopes.split(",") if scope.strip())
+    return Tenant(answer.get("enterprise_id") or answer["team_id"], answer["team"], granted)
+
+
+def accounts(session: Session) -> Iterator[Account]:
+    """SCIM's members, with what the Web API adds; and whom only that has: bots, and guests of no organisation."""
+    web = {row["id"]: row for row in _web_members(session)}
+    for row in _resources(session, "/Users"):
+        yield _account(row, web.pop(row["id"], {}))
+    for row in web.values():
+        yield _account({}, row)
+
+
+def account(session: Session, account_id: str) -> Account | None:
+    scim, web = {}, {}
+    with suppress(NotFoundError):
+        scim = session.get(f"/Users/{account_id}")
+    with suppress(NotFoundError):
+        web = session.get(f"{WEB}/users.info", {"user": account_id})["user"]
+    return _account(scim, web) if scim or web else None
+
+
+def find(session: Session, email: str) -> Account | None:
+    """Slack looks up by address whoever is active; for the others the list has to be gone through."""
+    try:
+        return account(session, session.get(f"{WEB}/users.lookupByEmail", {"email": email})["user"]["id"])
+    except NotFoundError:
+        there = found((_account(row, {}) for row in _resources(session, "/Users")), email)
+        return account(session, there.id) if there else None
+
+
+def create(session: Session, new: NewAccount) -> None:
+    """The member is active at once, and gets a mail."""
+    optional = {"employeeNumber": new.employee_number, "department": new.department}
+    body: dict[str, Any] = {
+        "schemas": [CORE, ENTERPRISE],
+        "userName": re.sub(r"[^a-z0-9._-]", "", new.email.partition("@")[0].lower())[:21],
+        "name": {"givenName": new.given_name, "familyName": new.family_name},
+        "displayName": new.display_name,
+        "emails": [{"value": new.email, "type": "work", "primary": True}],
+        "active": True,
+        ENTERPRISE: {name: value for name, value in optional.items() if value},
+    }
+    session.send("POST", "/Users", json=body | ({"title": new.title} if new.title else {}))
+
+
+def suspend(session: Session, account: Account) -> None:
+    _patch(session, f"/Users/{account.id}", {"op": "replace", "path": "active", "value": False})
+
+
+def reactivate(session: Session, account: Account) -> None:
+    _patch(session, f"/Users/{account.id}", {"op": "replace", "path": "active", "value": True})
+
+
+def remove(session: Session, account: Account) -> None:
+    session.send("DELETE", f"/Users/{account.id}")
+
+
+def groups(session: Session) -> dict[str, str]:
+    return {row["id"]: row["displayName"] for row in _resources(session, "/Groups")}
+
+
+def join(session: Session, account: Account, group: str) -> None:
+    _patch(session, f"/Groups/{group}", {"op": "add", "path": "members", "value": [{"value": account.id}]})
+
+
+def leave(session: Session, account: Account, group: str) -> None:
+    _patch(session, f"/Groups/{group}", {"op": "remove", "path": f'members[value eq "{account.id}"]'})
+
+
+def refusal(response: httpx.Response) -> AppError | None:
+    if response.request.url.path.startswith("/api/"):
+        return _web_refusal(response)
+    if response.is_success or response.status_code in (401, 404) or response.status_code >= 500:
+        return None
+    said = _said(response)
+    if response.status_code == 409:
+        return AlreadyExistsError(f"Slack has a member with this address or user name already: {said}. Look there")
+    if response.status_code not in (402, 403):
+        return InvalidError(f"Slack: {said}. Put that right, in Slack or in Gusto, and try again")
+    if "owner" in said.lower():
+        return LastOwnerError(f"Slack: {said}. Transfer the ownership in Slack first")
+    if "plan" in said.lower() or "paid" in said.lower() or response.status_code == 402:
+        return PlanTooLowError(f"Slack: {said}. SCIM needs the Business+ or Enterprise plan")
+    return _no_right(said)
+
+
+def wait(response: httpx.Response, now: datetime) -> float | None:
+    """The Web API may say it with status 200, too."""
+    limited = (
+        response.is_success and response.request.url.path.startswith("/api/") and _error(response) == "ratelimited"
+    )
+    return (retry_after(response, now) or 30.0) if limited else None
+
+
+def _web_refusal(response: httpx.Response) -> AppError | None:
+    code = _error(response)
+    if not code:
+        return None
+    if code in SIGN_IN:
+        return SignInError(
+            f"Slack does not accept the token ({code}). Connect it again, run: gusto-pipeline connect slack"
+        )
+    if code in RIGHTS:
+        needed = response.json().get("needed")
+        return _no_right(f"{code}, needed is {needed}" if needed else code)
+    if code in PLAN:
+        return PlanTooLowError(f"Slack's plan does not include this ({code}). Raise the plan")
+    if code in ("user_not_found", "users_not_found", "user_not_visible"):
+        return NotFoundError(f"Slack has, or shows, no such member ({code})")
+    if code in FAULTS:
+        return ServerError(f"Slack failed on {response.request.url.path} ({code}). Nothing to do here but to try later")
+    return InvalidError(f"Slack refuses {response.request.url.path} ({code})")
+
+
+def _no_right(said: str) -> MissingScopeError:
+    scopes = "admin, users:read and users:read.email"
+    return MissingScopeError(f"Slack: {said}. Connect with an owner's token that has the scopes {scopes}")
+
+
+def _error(response: httpx.Response) -> str:
+    try:
+        answer = response.json()
+    except ValueError:
+        return ""
+    return str(answer.get("error", "unknown_error")) if isinstance(answer, dict) and answer.get("ok") is False else ""
+
+
+def _said(response: httpx.Response) -> str:
+    try:
+        answer = response.json()
+        return str(answer.get("detail") or answer["Errors"]["description"]).rstrip(".")
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return "no reason given"
+
+
+def _patch(session: Session, path: str, operation: dict[str, Any]) -> None:
+    session.send("PATCH", path, json={"schemas": [PATCH], "Operations": [operation]})
+
+
+def _resources(session: Session, path: str) -> Iterator[dict[str, Any]]:
+    """All pages (RFC 7644 section 3.4.2.4), whole by Slack's own count."""
+    seen, total = 0, 1
+    while seen < total:
+        page = session.get(path, {"startIndex": seen + 1, "count": 1000})
+        total, rows = page["totalResults"], page.get("Resources") or []
+        if not rows and seen < total:
+            raise IncompleteReadError(f"Slack counts {total} at {path} and listed {seen}")
+        seen += len(rows)
+        yield from rows
+
+
+def _web_members(session: Session) -> Iterator[dict[str, Any]]:
+    """Without Slack's own bot, and without people of other organisations who share a channel."""
+    cursor = None
+    while True:
+        page = session.get(f"{WEB}/users.list", {"limit": 200, "cursor": cursor})
+        yield from (row for row in page["members"] if row["id"] != "USLACKBOT" and not row.get("is_stranger"))
+        cursor = (page.get("response_metadata") or {}).get("next_cursor")
+        if not cursor:
+            return
+
+
+def _account(scim: dict[str, Any], web: dict[str, Any]) -> Account:
+    """From SCIM's record and the Web API's, of which one may be empty."""
+    name, profile, work = scim.get("name") or {}, web.get("profile") or {}, scim.get(ENTERPRISE) or {}
+    ended = scim.get("active") is False or web.get("deleted") is True
+    status = Status.SUSPENDED if ended else Status.INVITED if web.get("is_invited_user") else Status.ACTIVE
+    emails = sorted(scim.get("emails") or (), key=lambda each: not each.get("primary"))
+    phones = [each.get("value") for each in scim.get("phoneNumbers") or ()]
+    return Account(
+        id=scim.get("id") or web["id"],
+        status=status,
+        user_name=scim.get("userName") or web.get("name"),
+        emails=distinct([*(each.get("value") for each in emails), profile.get("email")]),
+        given_name=name.get("givenName") or profile.get("first_name"),
+        family_name=name.get("familyName") or profile.get("last_name"),
+        display_name=scim.get("displayName") or profile.get("real_name") or web.get("real_name"),
+        created_at=instant((scim.get("meta") or {}).get("created")),
+        role=next((role for flag, role in ROLES if web.get(flag)), "Member"),
+        admin=bool(web.get("is_admin") or web.get("is_owner")),
+        owner=bool(web.get("is_owner") or web.get("is_primary_owner")),
+        bot=bool(web.get("is_bot")),
+        groups=tuple(each.get("display") or each["value"] for each in scim.get("groups") or ()),
+        external_id=scim.get("externalId"),
+        employee_number=work.get("employeeNumber"),
+        phone=next(filter(None, (*phones, profile.get("phone"))), None),
+        title=scim.get("title") or profile.get("title") or None,
+        department=work.get("department"),
+        raw={"scim": scim, "web": web},
+    )
+
+
+APP = App(
+    slug="slack",
+    name="Slack",
+    base_url="https://api.slack.com/scim/v2",
+    hosts=("https://slack.com",),
+    sign_in=api_key(
+        Field("token", "User OAuth token (xoxp-…)", secret=True),
+        headers=lambda record: {"Authorization": f"Bearer {record['token']}"},
+    ),
+    plan="Business+ or Enterprise",
+    removal="deactivates",
+    removal_note="messages and files stay, and so does the deactivated member, who can be reactivated",
+    rate_limit="SCIM: 1,000 reads and 180 changes of members a minute",
+    tenant=tenant,
+    accounts=accounts,
+    account=account,
+    find=find,
+    create=create,
+    remove=remove,
+    suspend=suspend,
+    reactivate=reactivate,
+    groups=groups,
+    join=join,
+    leave=leave,
+    refusal=refusal,
+    wait=wait,
+)
