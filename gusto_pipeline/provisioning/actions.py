@@ -52,7 +52,7 @@ def read_accounts(session: Session, tenant_id: str | None = None) -> Snapshot:
     started = session.clock()
     try:
         tenant = app.tenant(session)
-    except (LookupError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise IncompleteReadError(f"{app.name} does not say whose accounts it lists ({error!r})") from error
     if tenant_id is not None and tenant.id != tenant_id:
         raise IncompleteReadError(
@@ -65,7 +65,7 @@ def read_accounts(session: Session, tenant_id: str | None = None) -> Snapshot:
             if account.id in accounts:
                 raise IncompleteReadError(f"account {account.id} is listed twice, so the pages overlap")
             accounts[account.id] = account
-    except (AppError, LookupError, TypeError, ValueError) as error:
+    except (AppError, AttributeError, LookupError, TypeError, ValueError) as error:
         what = error if isinstance(error, AppError) else f"a record has not the shape expected ({error!r})"
         raise IncompleteReadError(
             f"the accounts of {app.name} could not be read whole: after {len(accounts)} accounts in "
