@@ -115,13 +115,18 @@ def prepare_comparison(connection: duckdb.DuckDBPyConnection, domains: Iterable[
     pairs = ", ".join(f"{literal(domain)}: {literal(first)}" for domain, first in sorted(same.items()))
     connection.execute(f"SET VARIABLE same_domain = MAP {{{pairs}}}")
     connection.execute(script("normalise"))
-    known = [
+    there = connection.execute("FROM duckdb_tables() WHERE temporary AND table_name = 'nicknames'").fetchall()
+    if not there:
+        columns = {"nickname": "VARCHAR", "canonical": "VARCHAR"}
+        connection.execute(f"CREATE TEMP TABLE nicknames AS {values(columns, _nickname_rows())}")
+
+
+def _nickname_rows() -> list[dict[str, str]]:
+    return [
         {"nickname": nickname, "canonical": canonical}
         for nickname, canonicals in sorted(_nicknames().canonical_lookup.items())
         for canonical in sorted(canonicals)
     ]
-    columns = {"nickname": "VARCHAR", "canonical": "VARCHAR"}
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE nicknames AS {values(columns, known)}")
 
 
 def prepare_phones(connection: duckdb.DuckDBPyConnection, select: str) -> None:

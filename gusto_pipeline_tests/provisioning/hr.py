@@ -10,7 +10,7 @@ import duckdb
 
 from gusto_pipeline.gusto.catalog import CATEGORIES
 from gusto_pipeline.provisioning.people import Refreshed, refresh_people
-from gusto_pipeline.provisioning.store import values
+from gusto_pipeline.provisioning.store import insert, prepare, values
 from gusto_pipeline.warehouse.flatten import literal, quote, rows
 
 COMPANY = "c0000000-0000-4000-8000-000000000001"
@@ -23,7 +23,7 @@ class Hr:
 
     def __init__(self) -> None:
         self.connection = duckdb.connect()
-        self.connection.execute("SET TimeZone = 'UTC'; SET threads = 2; CREATE SCHEMA staging; CREATE SCHEMA meta")
+        self.connection.execute("SET TimeZone = 'UTC'; SET threads = 1; CREATE SCHEMA staging; CREATE SCHEMA meta")
         self.connection.execute(
             "CREATE TABLE meta.syncs (company_uuid VARCHAR, category VARCHAR, status VARCHAR, started_at TIMESTAMPTZ)"
         )
@@ -78,5 +78,44 @@ class Hr:
     def refresh(self, now: datetime = NOW, company: str = COMPANY) -> Refreshed:
         return refresh_people(self.connection, company, now)
 
+    def people(self, *people: dict[str, Any]) -> None:
+        """The company's persons just as given, for tests in which it does not matter where they come from.
+
+        Keys as for `employees`; a person's id is the uuid.
+        """
+        prepare(self.connection)
+        self.connection.execute("DELETE FROM provisioning.people")
+        insert(self.connection, "people", [_person(**person) for person in people])
+
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         return self.connection.execute(sql).fetchall()
+
+
+def _person(
+    *,
+    uuid: str,
+    first_name: str = "Ada",
+    preferred_first_name: str | None = None,
+    last_name: str = "Moss",
+    hired: str = "2024-01-08",
+    last_day: str | None = None,
+    work_email: str | None = None,
+    email: str | None = None,
+    phone: str | None = None,
+    employee_code: str | None = None,
+    out_of_scope: str | None = None,
+) -> dict[str, Any]:
+    called = [{"given": given, "family": last_name} for given in (first_name, preferred_first_name) if given]
+    return {
+        "company_uuid": COMPANY,
+        "person_id": uuid,
+        "name": f"{first_name} {last_name}",
+        "names": called,
+        "spells": [{"first_day": hired, "last_day": last_day}],
+        "work_emails": [work_email] if work_email else [],
+        "personal_emails": [email] if email else [],
+        "phones": [phone] if phone else [],
+        "employee_codes": [employee_code] if employee_code else [],
+        "records": [f"employee/{uuid}"],
+        "out_of_scope": out_of_scope,
+    }

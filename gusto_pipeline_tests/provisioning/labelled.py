@@ -32,9 +32,10 @@ def employees(*, copies: bool = False, **more: str) -> list[dict[str, Any]]:
     ]
 
 
-def workforce() -> tuple[list[dict[str, Any]], list[Account]]:
-    """The first writing as employees with addresses, without birth dates; the second as accounts."""
-    originals, copies = dict(_rows(False)), {number(key): row for key, row in _rows(True)}
+def workforce(size: int = PEOPLE) -> tuple[list[dict[str, Any]], list[Account]]:
+    """The first writing of so many as employees with addresses, without birth dates; the second as accounts."""
+    originals = {key: row for key, row in _rows(False) if number(key) < size}
+    copies = {number(key): row for key, row in _rows(True)}
     people, accounts = [], []
     for key, row in originals.items():
         random, copy = Random(number(key)), copies[number(key)]

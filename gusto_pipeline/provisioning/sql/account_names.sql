@@ -20,7 +20,7 @@ WITH shown AS (
     SELECT account_id, trim(regexp_replace(display_name, '\s*[(\[][^)\]]*[)\]]', '', 'g')) AS name FROM taking
 ), words AS (
     SELECT account_id, name, string_split_regex(name, '\s+') AS words FROM shown WHERE name NOT LIKE '%@%'
-), names AS (
+), names AS MATERIALIZED (
     SELECT 'person/' || person_id AS id, n.given, n.family FROM persons, unnest(names) u(n)
     UNION
     SELECT 'account/' || account_id, given_name, family_name FROM taking
@@ -30,7 +30,9 @@ WITH shown AS (
     SELECT 'account/' || account_id, words[1], array_to_string(words[2:], ' ') FROM words WHERE name NOT LIKE '%,%'
     UNION
     SELECT 'account/' || account_id, array_to_string(words[:-2], ' '), words[-1] FROM words WHERE len(words) > 2
+), plainly AS MATERIALIZED (
+    SELECT id, coalesce(plain(given), '') AS given, coalesce(plain(family), '') AS family FROM names
 )
-SELECT DISTINCT id, coalesce(plain(given), '') AS given, coalesce(plain(family), '') AS family
-FROM names
-WHERE plain(given) <> '' OR plain(family) <> '';
+SELECT DISTINCT id, given, family
+FROM plainly
+WHERE given <> '' OR family <> '';

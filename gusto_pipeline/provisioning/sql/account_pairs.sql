@@ -31,6 +31,11 @@ WHERE address IS NOT NULL
 GROUP BY account_id, address;
 
 CREATE OR REPLACE TEMP TABLE account_keys AS
+WITH user_names AS MATERIALIZED (
+    SELECT account_id, address AS name, address AS source, own FROM addresses
+    UNION ALL
+    SELECT account_id, user_name, NULL, false FROM taking WHERE user_name NOT LIKE '%@%'
+)
 SELECT
     account_id, 'id' AS class, lower(trim(unnest([external_id, employee_number]))) AS key,
     NULL AS source, true AS strong
@@ -42,9 +47,7 @@ SELECT account_id, 'number', e164, NULL, true FROM taking JOIN phones ON phones.
 UNION
 SELECT account_id, 'number', lower(trim(user_name)), NULL, true FROM taking
 UNION
-SELECT account_id, 'user name', handle(address), address, own FROM addresses
-UNION
-SELECT account_id, 'user name', handle(user_name), NULL, false FROM taking WHERE user_name NOT LIKE '%@%';
+SELECT account_id, 'user name', handle(name), source, own FROM user_names;
 
 -- What user names are made of: a given name, or what it is short or long for, and a family name.
 CREATE OR REPLACE TEMP TABLE handles AS
@@ -85,6 +88,11 @@ SELECT person_id, 'number', lower(unnest(phones || employee_codes)), 'number' FR
 UNION
 SELECT person_id, 'user name', handle, CASE WHEN alone THEN 'alone' ELSE 'whole' END FROM handles;
 
+CREATE OR REPLACE TEMP TABLE ruled_out AS
+SELECT account_id, person_id
+FROM provisioning.refusals
+WHERE company_uuid = getvariable('company') AND app = getvariable('app');
+
 -- How many hold each key. A number that several have, a main line or "n/a", says nothing about any of them.
 CREATE OR REPLACE TEMP TABLE keys AS
 SELECT class, key, count(DISTINCT person_id) AS people, count(DISTINCT account_id) AS accounts
@@ -97,23 +105,28 @@ WHERE key <> ''
 GROUP BY ALL
 HAVING people > 0 AND accounts > 0 AND (class IN ('address', 'user name') OR (people = 1 AND accounts = 1));
 
+-- What each pair shares, but for pairs that a person has ruled out.
 CREATE OR REPLACE TEMP TABLE evidence AS
-SELECT a.account_id, p.person_id, list_sort(list(DISTINCT {
+SELECT account_id, person_id, list_sort(list(DISTINCT {
     kind: CASE
-        WHEN a.class = 'address' AND p.kind = 'work' AND a.strong THEN 'work_email'
-        WHEN a.class = 'address' THEN 'other_email'
-        WHEN a.class = 'user name' THEN 'user_name'
-        ELSE p.kind
+        WHEN class = 'address' AND kind = 'work' AND strong THEN 'work_email'
+        WHEN class = 'address' THEN 'other_email'
+        WHEN class = 'user name' THEN 'user_name'
+        ELSE kind
     END,
-    value: a.key,
-    source: a.source,
-    own: a.class = 'user name' AND a.strong,
-    shared: a.class = 'address' AND keys.people > 1
+    value: key,
+    source: source,
+    own: class = 'user name' AND strong,
+    shared: class = 'address' AND people > 1
 })) AS evidence
-FROM keys
-JOIN account_keys a USING (class, key)
-JOIN person_keys p USING (class, key)
-WHERE p.kind <> 'alone' OR a.strong
+FROM (
+    SELECT a.*, p.person_id, p.kind, count(DISTINCT p.person_id) OVER (PARTITION BY a.account_id, class, key) AS people
+    FROM keys
+    JOIN account_keys a USING (class, key)
+    JOIN person_keys p USING (class, key)
+    ANTI JOIN ruled_out r ON (r.account_id, r.person_id) = (a.account_id, p.person_id)
+    WHERE p.kind <> 'alone' OR a.strong
+)
 GROUP BY ALL;
 
 CREATE OR REPLACE TEMP TABLE account_pairs AS
@@ -122,10 +135,7 @@ WITH likely AS MATERIALIZED (
     UNION
     SELECT a.id[9:], b.id[8:] FROM blocks a JOIN blocks b USING (block) WHERE a.id ^@ 'account/' AND b.id ^@ 'person/'
 ), pairs AS MATERIALIZED (
-    FROM likely
-    ANTI JOIN (
-        FROM provisioning.refusals WHERE company_uuid = getvariable('company') AND app = getvariable('app')
-    ) r USING (account_id, person_id)
+    FROM likely ANTI JOIN ruled_out USING (account_id, person_id)
 )
 SELECT
     account_id, person_id, coalesce(evidence, []) AS evidence, created_on, first_day,
