@@ -73,6 +73,7 @@ DESCRIBED: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
 # The vendor publishes none, or none that could be reached.
 UNDESCRIBED: dict[str, str] = {
     "15five": "its vendor's is behind a login",
+    "clickup": "its vendor's states no licence",
     "lastpass": "none is published",
     "hubspot": "its vendor's is not licensed for use elsewhere",
     "planview_leankit": "none could be reached",

@@ -11,6 +11,7 @@ SLUGS = (
     "15five",
     "asana",
     "box",
+    "clickup",
     "docusign",
     "dropbox",
     "github",

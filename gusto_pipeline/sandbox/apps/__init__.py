@@ -23,6 +23,7 @@ SLUGS = (
     "15five",
     "asana",
     "box",
+    "clickup",
     "docusign",
     "dropbox",
     "github",

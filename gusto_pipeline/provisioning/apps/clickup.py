@@ -1,0 +1,196 @@
+"""ClickUp: the members and guests of one Workspace, by its API 2 (developer.clickup.com), where Workspaces are teams.
+
+Inviting and removing take the Enterprise plan, listing does not. Everybody comes in one answer. How ClickUp words that
+the plan is too low or no seat is free is not documented: after a refusal the plan and the seats are looked at.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
+from gusto_pipeline.provisioning.app import App, found, instant, split_name
+from gusto_pipeline.provisioning.errors import (
+    AlreadyExistsError,
+    AppError,
+    InvalidError,
+    LastOwnerError,
+    MissingScopeError,
+    NoSeatError,
+    NotFoundError,
+    PlanTooLowError,
+)
+from gusto_pipeline.provisioning.session import Session, retry_after
+from gusto_pipeline.provisioning.signin import Field, api_key
+
+ROLES = {1: "Owner", 2: "Admin", 3: "Member", 4: "Guest"}
+OWNER, ADMIN, GUEST = 1, 2, 4
+# Of the codes for "not signed in", those that mean: signed in, but not allowed into this Workspace.
+BARRED = re.compile(r"OAUTH_0(23|26|27|29|3\d|4[0-5])$")
+
+
+def tenant(session: Session) -> Tenant:
+    team = _team(session)
+    return Tenant(str(team["id"]), team["name"])
+
+
+def accounts(session: Session) -> Iterator[Account]:
+    return map(_account, _team(session)["members"])
+
+
+def account(session: Session, account_id: str) -> Account | None:
+    return next((each for each in accounts(session) if each.id == account_id), None)
+
+
+def find(session: Session, email: str) -> Account | None:
+    return found(accounts(session), email)
+
+
+def create(session: Session, new: NewAccount) -> None:
+    """Invites by mail; a name cannot be given. role: `admin`, or the number of a custom role; groups: ids."""
+    body: dict[str, Any] = {"email": new.email, "admin": new.role == "admin"}
+    if new.role and new.role.isdecimal():
+        body["custom_role_id"] = int(new.role)
+    try:
+        session.send("POST", f"/team/{session.record['team']}/user", json=body)
+    except (InvalidError, MissingScopeError, NotFoundError) as error:
+        raise _explained(session, error, seats=True) from error
+    if new.groups and (made := find(session, new.email)):
+        for group in new.groups:
+            join(session, made, group)
+
+
+def remove(session: Session, account: Account) -> None:
+    if account.owner:
+        raise LastOwnerError("ClickUp keeps the Workspace's owner. Transfer the ownership in its settings first")
+    kind = "guest" if account.raw["user"].get("role") == GUEST else "user"
+    try:
+        session.send("DELETE", f"/team/{session.record['team']}/{kind}/{account.id}")
+    except (InvalidError, MissingScopeError) as error:
+        raise _explained(session, error, seats=False) from error
+
+
+def groups(session: Session) -> dict[str, str]:
+    """Teams, which the API calls groups."""
+    return {row["id"]: row["name"] for row in session.get("/group", {"team_id": session.record["team"]})["groups"]}
+
+
+def join(session: Session, account: Account, group: str) -> None:
+    session.send("PUT", f"/group/{group}", json={"members": {"add": [int(account.id)], "rem": []}})
+
+
+def leave(session: Session, account: Account, group: str) -> None:
+    session.send("PUT", f"/group/{group}", json={"members": {"add": [], "rem": [int(account.id)]}})
+
+
+def refusal(response: httpx.Response) -> AppError | None:
+    if response.is_success or response.status_code == 429 or response.status_code >= 500:
+        return None
+    code, said = _said(response)
+    text = f"ClickUp: {said} ({code})"
+    if response.status_code == 403 or BARRED.match(code):
+        return MissingScopeError(
+            f"{text}. Make the token as an owner or admin of the Workspace, run: gusto-pipeline connect clickup"
+        )
+    if response.status_code in (401, 404):
+        return None
+    if "already" in said.lower():
+        return AlreadyExistsError(f"{text}. Look under People in the Workspace's settings")
+    return InvalidError(f"{text}. Correct it, or do it by hand")
+
+
+def wait(response: httpx.Response, now: datetime) -> float | None:
+    """Until the reset that the headers name."""
+    if response.status_code != 429:
+        return None
+    reset = instant(response.headers.get("x-ratelimit-reset"))
+    return max(0.0, (reset - now).total_seconds()) if reset else retry_after(response, now) or 60.0
+
+
+def _team(session: Session) -> dict[str, Any]:
+    teams: list[dict[str, Any]] = session.get("/team")["teams"]
+    for team in teams:
+        if str(team["id"]) == session.record["team"]:
+            return team
+    seen = ", ".join(f"{team['name']} ({team['id']})" for team in teams) or "none"
+    raise MissingScopeError(
+        f"ClickUp does not let this token into Workspace {session.record['team']}; it sees {seen}. "
+        "Run: gusto-pipeline connect clickup"
+    )
+
+
+def _explained(session: Session, error: AppError, *, seats: bool) -> AppError:
+    """What the plan or the seats say about a refusal."""
+    path = f"/team/{session.record['team']}"
+    plan = str(session.get(f"{path}/plan").get("plan_name"))
+    if "enterprise" not in plan.lower():
+        return PlanTooLowError(
+            f"ClickUp lets only the Enterprise plan invite and remove by its API, and this is {plan}: do it by hand "
+            "under People"
+        )
+    if seats and session.get(f"{path}/seats")["members"].get("empty_member_seats") == 0:
+        return NoSeatError("ClickUp has no free seat: buy one, or remove somebody")
+    return error
+
+
+def _said(response: httpx.Response) -> tuple[str, str]:
+    try:
+        body = response.json()
+        return str(body.get("ECODE")), str(body.get("err") or "no reason given")
+    except (ValueError, AttributeError):
+        return str(response.status_code), "no reason given"
+
+
+def _account(row: dict[str, Any]) -> Account:
+    user = row["user"]
+    given, family = split_name(user.get("username"))
+    role, custom = user.get("role"), (user.get("custom_role") or {}).get("name")
+    invited = "date_joined" in user and not user["date_joined"] and bool(user.get("date_invited"))
+    return Account(
+        id=str(user["id"]),
+        status=Status.INVITED if invited else Status.ACTIVE,
+        user_name=user.get("username"),
+        emails=(user["email"],) if user.get("email") else (),
+        given_name=given,
+        family_name=family,
+        display_name=user.get("username"),
+        last_activity=instant(user.get("last_active")),
+        created_at=instant(user.get("date_joined") or user.get("date_invited")),
+        role=custom or ROLES.get(role, None if role is None else str(role)),
+        admin=role in (OWNER, ADMIN),
+        owner=role == OWNER,
+        raw=row,
+    )
+
+
+APP = App(
+    slug="clickup",
+    name="ClickUp",
+    base_url="https://api.clickup.com/api/v2",
+    sign_in=api_key(
+        Field("api_token", "Personal token, starting with pk_ (ClickUp: Settings, Apps)", secret=True),
+        Field("team", "Workspace id (the number after app.clickup.com/ in its address)"),
+        headers=lambda record: {"Authorization": record["api_token"]},
+    ),
+    plan="Enterprise",
+    removal="takes out",
+    removal_note="frees the seat; tasks, comments and assignments stay",
+    rate_limit="100 requests a minute per token, 1,000 on Business Plus, 10,000 on Enterprise",
+    invites=True,
+    tenant=tenant,
+    accounts=accounts,
+    account=account,
+    find=find,
+    create=create,
+    remove=remove,
+    groups=groups,
+    join=join,
+    leave=leave,
+    refusal=refusal,
+    wait=wait,
+)
