@@ -18,6 +18,7 @@ from rich.table import Table
 
 from gusto_pipeline import cli_accounts
 from gusto_pipeline.cli_common import JsonOption, complain, console, oauth_app, show
+from gusto_pipeline.cli_demo import SANDBOX_PORT, demo_sandboxes
 from gusto_pipeline.config import ConfigError, Settings, load_settings
 from gusto_pipeline.connections.google import GoogleApp, consent
 from gusto_pipeline.connections.sign_in import Obtain, SignInError, by_browser, by_paste
@@ -34,6 +35,10 @@ from gusto_pipeline.lifecycle import purge as purge_company
 from gusto_pipeline.notify import Message, NotifyError, send
 from gusto_pipeline.provisioning.apps import SLUGS
 from gusto_pipeline.provisioning.errors import AppError
+from gusto_pipeline.provisioning.links import HandDecisionError
+from gusto_pipeline.provisioning.people import PeopleError
+from gusto_pipeline.provisioning.plans import PlanError
+from gusto_pipeline.provisioning.reconciliation import RuleError
 from gusto_pipeline.spreadsheets.google_http import SCOPES
 from gusto_pipeline.spreadsheets.writers import SpreadsheetError
 from gusto_pipeline.sync import (
@@ -64,36 +69,6 @@ CredentialsOption = Annotated[Path | None, typer.Option(help="The JSON key of a 
 CompanyOption = Annotated[
     str | None, typer.Option("--company", help="Name, short name or uuid; without it, every connected company.")
 ]
-
-SANDBOX_PORT = 8455
-
-DEMO_PIPELINE = """\
-# The demo's pipeline.yaml: one flatten job per format.
-home: .
-jobs:
-  - name: headcount
-    category: employees
-    format: xlsx
-    columns:
-      - last_name
-      - first_name
-      - {column: work_email, header: E-mail}
-      - department
-      - {column: job__title, header: Title}
-      - {sql: "date_diff('day', job__hire_date, current_date) // 365", header: Full years}
-    filter: onboarded AND NOT terminated
-    frequency: daily
-  - name: contractor_list
-    category: contractors
-    format: csv
-    pii: {email: mask, hourly_rate: drop}
-    frequency: weekly
-  - name: absences
-    category: time_off
-    format: parquet
-    frequency: "0 7 * * 1-5"
-    timezone: America/Los_Angeles
-"""
 
 STARTER = """\
 # What gusto_pipeline syncs and where to. Secrets never go here: set GUSTO_CLIENT_ID and GUSTO_CLIENT_SECRET.
@@ -141,6 +116,10 @@ def main() -> None:
         ConfigError,
         ConnectionStoreError,
         GustoError,
+        HandDecisionError,
+        PeopleError,
+        PlanError,
+        RuleError,
         NotifyError,
         SignInError,
         SpreadsheetError,
@@ -330,7 +309,7 @@ def sync(
         raise UnknownCompanyError("No company is connected yet. Connect one: gusto-pipeline connect")
     oauth_app(settings)
     jobs = [f"sync_{name}_only" for name in categories] if categories else ["sync_everything"]
-    if not _materialize(settings, jobs, [c.slug for c in wanted], accept_shrink):
+    if not _materialize(settings, jobs, [c.slug for c in wanted], accept_shrink=accept_shrink):
         sys.exit(1)
 
 
@@ -346,7 +325,7 @@ def flatten(
     wanted = [find_company(open_store(settings), company)] if company else job_companies(job, settings)
     if not wanted:
         raise UnknownCompanyError("No company is connected yet. Connect one: gusto-pipeline connect")
-    if not _materialize(settings, [f"flatten_{name}"], [c.slug for c in wanted], accept_shrink=False):
+    if not _materialize(settings, [f"flatten_{name}"], [c.slug for c in wanted]):
         sys.exit(1)
 
 
@@ -428,23 +407,19 @@ def sandbox(
 
 @app.command()
 def demo(
-    companies: int = 1,
+    companies: int = 2,
     employees: int = 60,
     home: Annotated[Path, typer.Option(help="Where the demo keeps its files.")] = Path(".gusto_pipeline/demo"),
 ) -> None:
-    """Start a sandbox Gusto, connect to it, sync everything, write the spreadsheets and say what came out."""
-    from gusto_pipeline.sandbox.server import running
-
+    """Start a sandbox Gusto and Google, connect to them, sync everything, run a job per format, say what came out."""
     started = time.monotonic()
-    with running(companies=companies, employees=employees, applicants=True) as gusto:
-        settings = _demo_settings(gusto, home)
-        slugs = []
-        for company in gusto.world.companies:
-            oauth = oauth_app(settings)
-            answer = login_without_browser(oauth, company.uuid)
-            slugs.append(connect_company(oauth, answer, open_store(settings), settings.connections).slug)
-        console.print(f"A sandbox Gusto is up at {gusto.base_url} and connected by OAuth: {', '.join(slugs)}.")
-        good = _materialize(settings, ["sync_everything"], slugs, accept_shrink=False)
+    with demo_sandboxes(home, companies=companies, employees=employees) as (settings, connected):
+        slugs = [company.slug for company in connected]
+        console.print(
+            f"A sandbox Gusto is up at {settings.gusto.base_url} and connected by OAuth: {', '.join(slugs)}. So is a "
+            f"sandbox Google at {settings.google.base_url}."
+        )
+        good = _materialize(settings, ["sync_everything"], slugs, with_jobs=True)
     console.print(f"Done in {time.monotonic() - started:.1f} s.\n")
     if not good:
         sys.exit(1)
@@ -469,32 +444,9 @@ def ui(
 
     if not demo:
         sys.exit(serve_ui(load_settings(), port))
-    from gusto_pipeline.sandbox.server import running
-
-    with running(companies=1, employees=60, applicants=True, port=SANDBOX_PORT) as gusto:
-        settings = _demo_settings(gusto, home)
-        for company in gusto.world.companies:
-            oauth = oauth_app(settings)
-            connect_company(
-                oauth, login_without_browser(oauth, company.uuid), open_store(settings), settings.connections
-            )
+    with demo_sandboxes(home, companies=2, employees=60, fixed_ports=True) as (settings, _):
         console.print(f"Dagster's UI: http://127.0.0.1:{port} (stop with Ctrl-C)")
         sys.exit(serve_ui(settings, port))
-
-
-def _demo_settings(gusto: Any, home: Path) -> Settings:
-    """Settings for the sandbox, through the environment, so that Dagster's processes find the same."""
-    os.environ.update(
-        GUSTO_BASE_URL=gusto.base_url,
-        GUSTO_CLIENT_ID=gusto.client_id,
-        GUSTO_CLIENT_SECRET=gusto.client_secret,
-        GUSTO_PIPELINE_HOME=str(home.absolute()),
-        GUSTO_PIPELINE_CONFIG=str(home.absolute() / "pipeline.yaml"),
-        PYTHON_KEYRING_BACKEND="keyring.backends.fail.Keyring",  # a demo leaves nothing in the system's keyring
-    )
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    (home / "pipeline.yaml").write_text(DEMO_PIPELINE, encoding="utf-8")
-    return load_settings()
 
 
 def _obtain(no_browser: bool, paste: bool) -> Obtain:
@@ -533,9 +485,15 @@ def _connect_google(settings: Settings, credentials: Path | None, obtain: Obtain
     console.print(f"Google is connected: jobs write to the spreadsheets that {account} may edit.")
 
 
-def _materialize(settings: Settings, jobs: list[str], companies: list[str], accept_shrink: bool) -> bool:
-    """Run jobs for companies one after the other with a progress bar, then show what came out."""
-    from gusto_pipeline.automation.launch import instance, run_job
+def _materialize(
+    settings: Settings, jobs: list[str], companies: list[str], *, accept_shrink: bool = False, with_jobs: bool = False
+) -> bool:
+    """Run jobs for companies one after the other with a progress bar, then show what came out.
+
+    `with_jobs`: also the flatten jobs of pipeline.yaml, and all of it in one run for all companies, which is quickest
+    but lets one company's failure keep the others' files from being written.
+    """
+    from gusto_pipeline.automation.launch import instance, neighbours, run_job, with_flatten_jobs
     from gusto_pipeline.definitions import defs
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -547,19 +505,22 @@ def _materialize(settings: Settings, jobs: list[str], companies: list[str], acce
     results.add_column("file", no_wrap=True)
     problems: list[str] = []
     with instance(settings) as dagster, Progress(*columns, console=console) as progress:
-        for company in companies:
+        groups = neighbours(dagster, companies)
+        for group in groups if with_jobs else [[company] for company in companies]:
             for name in jobs:
-                job = defs.resolve_job_def(name)
-                task = progress.add_task(company, total=len(job.graph.nodes))
+                job = with_flatten_jobs(defs, name, settings) if with_jobs else defs.resolve_job_def(name)
+                who = ", ".join(group)
+                task = progress.add_task(who, total=len(job.graph.nodes))
 
-                def step(key: str, task: Any = task, company: str = company) -> None:
-                    progress.update(task, advance=1, description=f"{company}: {key}")
+                def step(key: str, task: Any = task, who: str = who) -> None:
+                    progress.update(task, advance=1, description=f"{who}: {key}")
 
-                outcome = run_job(dagster, job, company, run_config=_run_config(job, accept_shrink), on_step=step)
-                progress.update(task, description=company)
+                outcome = run_job(dagster, job, group, run_config=_run_config(job, accept_shrink), on_step=step)
+                progress.update(task, description=who)
                 problems += outcome.problems
-                for row in _result_rows(company, outcome.made):
-                    results.add_row(*row)
+                for company, made in outcome.made.items():
+                    for row in _result_rows(company, made):
+                        results.add_row(*row)
     console.print(results)
     console.print(f"Files are in {_short(settings.spreadsheets_folder)}/<company>.", highlight=False, soft_wrap=True)
     for problem in problems:
@@ -604,7 +565,8 @@ def _file(made: dict[str, dict[str, Any]], name: str) -> str:
     written = made.get(f"spreadsheets/{name}")
     if not written:
         return ""
-    return Path(written["path"]).name + (" (unchanged)" if written["unchanged"] else "")
+    name = "Google Sheets" if written["path"].startswith("https://docs.google.com/") else Path(written["path"]).name
+    return name + (" (unchanged)" if written["unchanged"] else "")
 
 
 def _last_syncs(settings: Settings, company_uuid: str) -> dict[str, dict[str, Any]]:

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 from zoneinfo import ZoneInfo, available_timezones
@@ -47,9 +48,14 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"did you mean {near[0]}?" if near else f"there are: {', '.join(known) or 'none'}"
 
 
+@lru_cache
+def _zones() -> set[str]:
+    return available_timezones()  # looks through all their files
+
+
 def _known_zone(zone: str) -> str:
-    if zone not in available_timezones():
-        near = get_close_matches(zone, available_timezones(), n=1) or ["America/Los_Angeles"]
+    if zone not in _zones():
+        near = get_close_matches(zone, _zones(), n=1) or ["America/Los_Angeles"]
         raise ValueError(f"is not a time zone; nearest: {near[0]}")
     return zone
 
@@ -427,9 +433,14 @@ def load_settings(path: Path | None = None) -> Settings:
     return _anchored(settings, file.resolve().parent)
 
 
+@lru_cache(maxsize=4)  # a run asks for its settings at every step
+def _parsed(text: str) -> Any:
+    return YAML().load(text)
+
+
 def _read(file: Path) -> Any:
     try:
-        tree = YAML().load(file.read_text(encoding="utf-8"))
+        tree = _parsed(file.read_text(encoding="utf-8"))
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{file}, line {line}: this is not YAML: {error.problem or error.context}.") from None

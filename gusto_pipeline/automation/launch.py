@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
@@ -22,11 +22,11 @@ WEBSERVER = "DAGSTER_WEBSERVER_URL"  # tells the code where to ask for being loa
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run went: its id, the assets it made with their metadata, and what failed, in words."""
+    """How a run went: its id, the assets it made with their metadata, by company, and what failed, in words."""
 
     run_id: str
     success: bool
-    made: dict[str, dict[str, Any]]
+    made: dict[str, dict[str, dict[str, Any]]]
     problems: tuple[str, ...]
 
 
@@ -51,34 +51,57 @@ def instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
 def run_job(
     dagster: dg.DagsterInstance,
     job: dg.JobDefinition,
-    company: str,
+    companies: Sequence[str],
     *,
     run_config: dict[str, Any] | None = None,
     on_step: Callable[[str], object] = lambda step: None,
 ) -> Outcome:
-    """Run `job` for one company in this process; `on_step` is told each step as it ends."""
+    """Run `job` in this process, for one company or several neighbours among the partitions.
+
+    `on_step` is told each step as it ends.
+    """
     run_id = str(uuid4())
 
     def listen(event: dg.EventLogEntry) -> None:
         if event.dagster_event and event.dagster_event.event_type_value in ("STEP_SUCCESS", "STEP_FAILURE"):
             on_step(event.step_key or "")
 
-    dagster.add_dynamic_partitions("companies", [company])
+    if len(companies) == 1:
+        which: dict[str, Any] = {"partition_key": companies[0]}
+    else:
+        ends = zip(("start", "end"), (companies[0], companies[-1]), strict=True)
+        which = {"tags": {f"dagster/asset_partition_range_{end}": company for end, company in ends}}
     dagster.add_event_listener(run_id, listen)
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     result = job.execute_in_process(
         instance=dagster,
-        partition_key=company,
         raise_on_error=False,
         run_id=run_id,
         run_config={**quiet, **(run_config or {})},
+        **which,
     )
-    made = {}
+    made: dict[str, dict[str, dict[str, Any]]] = {company: {} for company in companies}
     for event in result.get_asset_materialization_events():
         materialization = event.step_materialization_data.materialization
         values = {name: value.value for name, value in materialization.metadata.items()}
-        made[materialization.asset_key.to_user_string()] = values
+        made[str(materialization.partition)][materialization.asset_key.to_user_string()] = values
     return Outcome(run_id, result.success, made, tuple(cause(event) for event in result.get_step_failure_events()))
+
+
+def neighbours(dagster: dg.DagsterInstance, companies: Sequence[str]) -> list[list[str]]:
+    """The companies, made partitions where they are none yet, in groups that a run can be for: all, or one by one."""
+    dagster.add_dynamic_partitions("companies", list(companies))
+    known = list(dagster.get_dynamic_partitions("companies"))
+    wanted = sorted(companies, key=known.index)
+    together = known[known.index(wanted[0]) :][: len(wanted)] == wanted
+    return [wanted] if together else [[company] for company in companies]
+
+
+def with_flatten_jobs(defs: dg.Definitions, job: str, settings: Settings) -> dg.JobDefinition:
+    """A job that makes what `job` makes and what every flatten job of pipeline.yaml does."""
+    assets = {dg.AssetKey(["spreadsheets", flatten.name]) for flatten in settings.jobs}
+    assets |= defs.resolve_job_def(job).asset_layer.selected_asset_keys
+    return defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection=assets)
 
 
 def schedule_is_on(settings: Settings, name: str) -> bool:

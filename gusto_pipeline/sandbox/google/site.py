@@ -75,9 +75,9 @@ class Drive:
     files: dict[str, Spreadsheet] = field(default_factory=dict)
     shared: set[str] = field(default_factory=lambda: {"shared-drive"})
 
-    def create(self, title: str, editors: set[str], *, drive: str | None = None) -> Spreadsheet:
+    def create(self, title: str, editors: set[str], *, drive: str | None = None, key: str = "") -> Spreadsheet:
         """A new spreadsheet with one empty tab, Sheet1."""
-        key = secrets.token_urlsafe(33)
+        key = key or secrets.token_urlsafe(33)
         tab = new_tab({"sheetId": 0, "title": "Sheet1"})
         self.files[key] = Spreadsheet(key, title, set(editors), [tab], self.clock().isoformat(), drive)
         return self.files[key]

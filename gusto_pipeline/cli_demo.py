@@ -1,0 +1,100 @@
+"""The demo: sandboxes of Gusto and Google, connected to as people do, and a pipeline.yaml with a job per format."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gusto_pipeline.cli_common import oauth_app
+from gusto_pipeline.config import Settings, load_settings
+from gusto_pipeline.connections.google import GoogleApp, consent
+from gusto_pipeline.connections.sign_in import Visit, unattended
+from gusto_pipeline.google_connection import connect_google
+from gusto_pipeline.gusto.auth import login_without_browser
+from gusto_pipeline.spreadsheets.google_http import SCOPES
+from gusto_pipeline.sync import Company, connect_company, open_store
+
+SANDBOX_PORT = 8455
+GOOGLE_PORT = 8456
+
+SPREADSHEET = "demo-spreadsheet"
+
+PIPELINE = f"""\
+# The demo's pipeline.yaml: one flatten job per format.
+home: .
+jobs:
+  - name: headcount
+    category: employees
+    format: xlsx
+    columns:
+      - last_name
+      - first_name
+      - {{column: work_email, header: E-mail}}
+      - department
+      - {{column: job__title, header: Title}}
+      - {{sql: "date_diff('day', job__hire_date, current_date) // 365", header: Full years}}
+    filter: onboarded AND NOT terminated
+    frequency: daily
+  - name: contractor_list
+    category: contractors
+    format: csv
+    pii: {{email: mask, hourly_rate: drop}}
+    frequency: weekly
+  - name: absences
+    category: time_off
+    format: parquet
+    frequency: "0 7 * * 1-5"
+    timezone: America/Los_Angeles
+  - name: org_chart
+    category: departments
+    format: google_sheets
+    destination: {SPREADSHEET}           # in the sandbox's Google, which forgets it when it stops
+    frequency: monthly
+"""
+
+
+@contextmanager
+def demo_sandboxes(
+    home: Path, *, companies: int, employees: int, fixed_ports: bool = False
+) -> Iterator[tuple[Settings, list[Company]]]:
+    """The demo's settings and its connected companies, while a sandbox Gusto and Google run behind them.
+
+    The settings are in the environment too, so that Dagster's processes find the same.
+    """
+    from gusto_pipeline.sandbox.google.accounts import CLIENT_ID, CLIENT_SECRET, PERSON
+    from gusto_pipeline.sandbox.server import running, running_google
+
+    ports = (SANDBOX_PORT, GOOGLE_PORT) if fixed_ports else (0, 0)
+    with (
+        running(companies=companies, employees=employees, applicants=True, port=ports[0]) as gusto,
+        running_google(port=ports[1]) as google,
+    ):
+        os.environ.update(
+            GUSTO_BASE_URL=gusto.base_url,
+            GUSTO_CLIENT_ID=gusto.client_id,
+            GUSTO_CLIENT_SECRET=gusto.client_secret,
+            GOOGLE_BASE_URL=google.base_url,
+            GOOGLE_CLIENT_ID=CLIENT_ID,
+            GOOGLE_CLIENT_SECRET=CLIENT_SECRET,
+            GUSTO_PIPELINE_HOME=str(home.absolute()),
+            GUSTO_PIPELINE_CONFIG=str(home.absolute() / "pipeline.yaml"),
+            PYTHON_KEYRING_BACKEND="keyring.backends.fail.Keyring",  # a demo leaves nothing in the system's keyring
+        )
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (home / "pipeline.yaml").write_text(PIPELINE, encoding="utf-8")
+        settings = load_settings()
+        oauth, store = oauth_app(settings), open_store(settings)
+        connected = [
+            connect_company(oauth, login_without_browser(oauth, company.uuid), store, settings.connections)
+            for company in gusto.world.companies
+        ]
+        google.drive.create("People", {PERSON}, key=SPREADSHEET)
+        app = GoogleApp(CLIENT_ID, CLIENT_SECRET, settings.google.redirect_uri, settings.google.base_url)
+        connect_google(settings, consent(app, SCOPES, _click_allow))
+        yield settings, connected
+
+
+def _click_allow(redirect_uri: str, visit: Visit) -> tuple[str, str]:
+    return unattended(redirect_uri, lambda address, state: f"{visit(address, state)}&consent=yes")
