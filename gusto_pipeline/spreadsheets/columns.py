@@ -197,24 +197,30 @@ def _contents(
     has become an object or a list.
     """
     of_company = f"FROM staging.{quote(rows.table.name)} WHERE company_uuid = {literal(company_uuid)}"
-    names = {column.name: quote(column.name) for column in rows.table.columns}
-    texts = {column.name for column in rows.table.columns if column.type == TEXT}
     asked = ", ".join(
-        f"count({quoted}), " + (f"count(*) FILTER (left({quoted}, 1) IN ('{{', '['))" if name in texts else "0")
-        for name, quoted in names.items()
+        f"count({quote(column.name)}), "
+        + (_structured(f"any_value({quote(column.name)})") if column.type == TEXT else "0")
+        for column in rows.table.columns
     )
-    total, *counts = connection.execute(f"SELECT count(*), {asked} {of_company}").fetchall()[0]
+    total, *found = connection.execute(f"SELECT count(*), {asked} {of_company}").fetchall()[0]
     holds, absent = {}, {}
-    for column, values, structures in zip(rows.table.columns, counts[::2], counts[1::2], strict=True):
-        holds[column.name] = ("text" if column.name in texts else "values") if values else ""
-        if values and values == structures:
-            valid = f"SELECT bool_and(json_valid({names[column.name]})) {of_company}"
-            if connection.execute(valid).fetchall()[0][0]:
+    for column, values, structured in zip(rows.table.columns, found[::2], found[1::2], strict=True):
+        holds[column.name] = ("text" if column.type == TEXT else "values") if values else ""
+        if structured:
+            all_are = (
+                f"SELECT bool_and({_structured(quote(column.name))} AND json_valid({quote(column.name)})) {of_company}"
+            )
+            if connection.execute(all_are).fetchall()[0][0]:
                 holds[column.name] = "objects or lists"
         if total and not values and column.name in known and known[column.name].holds:
             absent[tuple(column.path.split("."))] = column.name
     gone = drift.no_longer_sent(connection, rows, company_uuid, list(absent)) if absent else set()
     return holds, {absent[path] for path in gone}
+
+
+def _structured(value: str) -> str:
+    """SQL condition: a text begins like a JSON object or list."""
+    return f"left({value}, 1) IN ('{{', '[')"
 
 
 def _with_custom_fields(
