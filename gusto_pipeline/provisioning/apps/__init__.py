@@ -14,6 +14,7 @@ SLUGS = (
     "clickup",
     "docusign",
     "dropbox",
+    "dynatrace",
     "github",
     "google_workspace",
     "hubspot",

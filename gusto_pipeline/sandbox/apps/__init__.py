@@ -26,6 +26,7 @@ SLUGS = (
     "clickup",
     "docusign",
     "dropbox",
+    "dynatrace",
     "github",
     "google_workspace",
     "hubspot",

@@ -1,0 +1,163 @@
+"""Dynatrace: the users of one account, by its Account Management API (docs.dynatrace.com).
+
+It invites and removes; suspending is for SCIM, from an identity provider. A user is known by their uid, every change is
+addressed by e-mail. A new user sees nothing before being in a group. Groups and administrators are told per user only,
+and service users, who are no people, are left out. Who is not found may come as 400 or 404: the words tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
+from gusto_pipeline.provisioning.app import App, counted, found, instant
+from gusto_pipeline.provisioning.errors import (
+    AlreadyExistsError,
+    AppError,
+    InvalidError,
+    LastOwnerError,
+    MissingScopeError,
+    NotFoundError,
+)
+from gusto_pipeline.provisioning.session import Session
+from gusto_pipeline.provisioning.signin import Field, client_credentials
+
+STATUSES = {
+    "ACTIVE": Status.ACTIVE,
+    "PENDING": Status.INVITED,
+    "INACTIVE": Status.SUSPENDED,
+    "ECUSTOMS_MANUALLY_BLOCKED": Status.SUSPENDED,
+    "DELETED": Status.DELETED,
+}
+
+
+def tenant(session: Session) -> Tenant:
+    """The API has no call for the account itself: its groups prove that it can be reached."""
+    session.get("/groups")
+    return Tenant(session.record["account_uuid"], f"Dynatrace account {session.record['account_uuid']}")
+
+
+def accounts(session: Session) -> Iterator[Account]:
+    """One answer, without service users."""
+    answer = session.get("/users", {"service-users": "false"})
+    return counted("Dynatrace", map(_account, answer["items"]), lambda: answer.get("count"))
+
+
+def account(session: Session, account_id: str) -> Account | None:
+    return next((each for each in accounts(session) if each.id == account_id), None)
+
+
+def find(session: Session, email: str) -> Account | None:
+    return found(accounts(session), email)
+
+
+def create(session: Session, new: NewAccount) -> None:
+    """Invites by mail; a name cannot be given. groups: uuids."""
+    session.send("POST", "/users", json={"email": new.email})
+    if new.groups:
+        session.send("POST", _path(new.email), json=list(new.groups))
+
+
+def remove(session: Session, account: Account) -> None:
+    session.send("DELETE", _path(account.emails[0]))
+
+
+def groups(session: Session) -> dict[str, str]:
+    """Those that are managed in Dynatrace; others belong to an identity provider."""
+    return {group["uuid"]: group["name"] for group in session.get("/groups")["items"] if group["owner"] == "LOCAL"}
+
+
+def join(session: Session, account: Account, group: str) -> None:
+    session.send("POST", _path(account.emails[0]), json=[group])
+
+
+def leave(session: Session, account: Account, group: str) -> None:
+    session.send("DELETE", f"{_path(account.emails[0])}/groups", params={"group-uuid": group})
+
+
+def refusal(response: httpx.Response) -> AppError | None:
+    if response.is_success or response.status_code in (401, 429) or response.status_code >= 500:
+        return None
+    text = f"Dynatrace: {(said := _said(response))}"
+    if response.status_code == 403:
+        return MissingScopeError(
+            f"{text}. Give the OAuth client the scopes account-idm-read and account-idm-write, then run: "
+            "gusto-pipeline connect dynatrace"
+        )
+    if "not found" in said.lower() or response.status_code == 404:
+        return NotFoundError(text)
+    if "already" in said.lower() or response.status_code == 409:
+        return AlreadyExistsError(f"{text}. Look under User management in Account Management")
+    if "last" in said.lower() and "admin" in said.lower():
+        return LastOwnerError(f"{text}. Make somebody else an account administrator first")
+    return InvalidError(f"{text}. Correct it, or do it in Account Management")
+
+
+def _said(response: httpx.Response) -> str:
+    """The message, wherever it is: gateways wrap it."""
+    try:
+        body = response.json()
+    except ValueError:
+        return "no reason given"
+    error = body.get("error") if isinstance(body, dict) else None
+    for place in (body, error):
+        if isinstance(place, dict) and place.get("message"):
+            return str(place["message"])
+    return "no reason given"
+
+
+def _path(email: str) -> str:
+    return f"/users/{quote(email, safe='')}"
+
+
+def _account(row: dict[str, Any]) -> Account:
+    given, family, login = row.get("name") or None, row.get("surname") or None, row.get("userLoginMetadata") or {}
+    return Account(
+        id=row["uid"],
+        status=STATUSES[row.get("userStatus", "ACTIVE")],
+        user_name=row["email"],
+        emails=(row["email"],),
+        given_name=given,
+        family_name=family,
+        display_name=" ".join(filter(None, (given, family))) or None,
+        last_activity=instant(login.get("lastSuccessfulLogin")),
+        created_at=instant(login.get("createdAt")),
+        raw=row,
+    )
+
+
+APP = App(
+    slug="dynatrace",
+    name="Dynatrace",
+    base_url="https://api.dynatrace.com/iam/v1/accounts/{account_uuid}",
+    hosts=("https://sso.dynatrace.com",),
+    sign_in=client_credentials(
+        "https://sso.dynatrace.com/sso/oauth2/token",
+        Field("account_uuid", "Account UUID (Account Management: Identity & access management, OAuth clients)"),
+        form=lambda record: {
+            "scope": "account-idm-read account-idm-write",
+            "resource": f"urn:dtaccount:{record['account_uuid']}",
+        },
+    ),
+    removal="takes out",
+    removal_note=(
+        "what the person set up stays, their personal tokens end; whom an identity provider fills in comes back with "
+        "its next sync"
+    ),
+    rate_limit="not published",
+    invites=True,
+    tenant=tenant,
+    accounts=accounts,
+    account=account,
+    find=find,
+    create=create,
+    remove=remove,
+    groups=groups,
+    join=join,
+    leave=leave,
+    refusal=refusal,
+)
