@@ -317,6 +317,13 @@ class Provisioning(_Section):
         return self.apps.get(slug, ManagedApp())
 
 
+def _files(name: str, categories: Sequence[str], format: str) -> list[str]:
+    """The files, without their ending, that an output called `name` is made of, as names that differ in case alone."""
+    tables = [table.name for category in categories for table in CATEGORIES[category].tables()]
+    several = tables[1:] if format in ("csv", "parquet") else []
+    return [file.casefold() for file in (name, *(f"{name}.{table}" for table in several))]
+
+
 class Settings(_Section):
     """Everything pipeline.yaml may say."""
 
@@ -333,21 +340,27 @@ class Settings(_Section):
     @classmethod
     def _jobs_apart(cls, jobs: tuple[FlattenJob, ...]) -> tuple[FlattenJob, ...]:
         names: set[str] = set(CATEGORIES)
-        files: dict[tuple[str, str, str], str] = {}
+        files = {
+            ("", file, format): f"the category {name!r}"
+            for name in CATEGORIES
+            for format in ("xlsx", "csv", "parquet")
+            for file in _files(name, [name], format)
+        }
         for job in jobs:
             if job.name in names:
                 raise ValueError(f"two jobs, or a job and a category, are called {job.name!r}; names have to differ")
             names.add(job.name)
-            target = (job.destination.rstrip("/"), job.file.replace("{job}", job.name).casefold(), job.format)
-            if target in files:
-                raise ValueError(f"the jobs {files[target]!r} and {job.name!r} would write the same file")
+            wanted = _files(job.file.replace("{job}", job.name), job.categories, job.format)
+            targets = {(job.destination.rstrip("/"), file, job.format) for file in wanted}
+            if taken := targets & files.keys():
+                raise ValueError(f"{files[min(taken)]} and the job {job.name!r} would write the same file")
             if job.format == "google_sheets":
                 continue  # tabs of several companies have names of their own
             if "{company}" not in job.file and len(job.companies) != 1 and job.destination:
                 raise ValueError(
                     f"the job {job.name!r} writes several companies into one place: put {{company}} into `file`"
                 )
-            files[target] = job.name
+            files |= dict.fromkeys(targets, f"the job {job.name!r}")
         return jobs
 
     def job(self, name: str) -> FlattenJob:

@@ -185,7 +185,43 @@ def test_a_wrong_job_is_named_with_file_line_and_key(configured, command, job, p
 
 def test_two_jobs_may_not_write_the_same_file(configured, command):
     configured("jobs: [{name: x, category: employees, file: same}, {name: y, category: contractors, file: Same}]")
-    assert "the jobs 'x' and 'y' would write the same file" in command("config", "check").err
+    assert "the job 'x' and the job 'y' would write the same file" in " ".join(command("config", "check").err.split())
+
+
+@pytest.mark.parametrize(
+    ("jobs", "problem"),
+    [
+        ("{name: x, category: employees, file: Contractors}", "the category 'contractors' and the job 'x'"),
+        (
+            "{name: x, category: employees, format: csv, file: employees.jobs}",
+            "the category 'employees' and the job 'x'",
+        ),
+        (
+            "{name: x, category: employees, format: csv}, {name: y, category: contractors, format: csv, file: x.jobs}",
+            "the job 'x' and the job 'y'",
+        ),
+        (
+            "{name: y, category: contractors, format: csv, file: x.jobs}, {name: x, category: employees, format: csv}",
+            "the job 'y' and the job 'x'",
+        ),
+    ],
+)
+def test_nor_one_of_the_files_another_output_is_made_of(configured, command, jobs, problem):
+    configured(f"jobs: [{jobs}]")
+    assert f"{problem} would write the same file" in " ".join(command("config", "check").err.split())
+
+
+@pytest.mark.parametrize(
+    "jobs",
+    [
+        "{name: x, category: employees, file: contractors, destination: elsewhere/, companies: [Acme Tea Co]}",
+        "{name: x, category: employees, file: same}, {name: y, category: employees, file: same, format: csv}",
+        "{name: x, category: employees, file: employees.jobs}",
+    ],
+)
+def test_files_in_other_places_or_formats_are_others(configured, command, jobs):
+    configured(f"jobs: [{jobs}]")
+    assert command("config", "check").code == 0
 
 
 def test_a_job_says_which_column_it_does_not_find(synced, configured):
@@ -240,6 +276,15 @@ def test_the_preroll_of_a_good_job_finds_nothing_and_estimates_its_cost(synced, 
     assert found.requests == 4
     people = synced.query("SELECT count(*) FROM staging.employees")[0][0]
     assert found.rows > people
+
+
+def test_the_preroll_knows_the_columns_of_custom_fields(synced, configured):
+    configured("""
+jobs:
+  - {name: good, category: employees, companies: [Acme Tea Co], columns: [custom__t_shirt],
+     filter: custom__t_shirt IS NOT NULL, pii: {custom__t_shirt: mask}}
+""")
+    assert preroll(load_settings().job("good"), load_settings(), synced.client).problems == ()
 
 
 def test_a_job_is_an_asset_with_a_schedule_of_its_own_that_is_off(synced, configured):
