@@ -7,9 +7,9 @@ import argparse
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import demo, flatten, sync
+from benchmarks import demo, flatten, matching, sync
 
-BENCHMARKS = {"demo": demo.rows, "sync": sync.rows, "flatten": flatten.rows}
+BENCHMARKS = {"demo": demo.rows, "sync": sync.rows, "flatten": flatten.rows, "matching": matching.rows}
 
 
 def main() -> None:
