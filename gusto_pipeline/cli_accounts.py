@@ -383,17 +383,18 @@ def accounts_audit(
     of = one_company(settings, company)
     with reconcile.open_warehouse(settings).read() as connection:
         # Text that a spreadsheet would take for a formula is quoted, as in every CSV we write.
-        plain = "if(COLUMNS(* EXCLUDE (company_uuid, at))::VARCHAR[1] IN ('=', '+', '-', '@', chr(9), chr(13)), "
-        plain += "chr(39), '') || COLUMNS(* EXCLUDE (company_uuid, at))"
+        plain = "if(left(COLUMNS(* EXCLUDE (company_uuid, happened_at)), 1) IN ('=', '+', '-', '@', chr(9), chr(13)), "
+        plain += "chr(39), '') || COLUMNS(* EXCLUDE (company_uuid, happened_at))"
         audit = connection.sql(
-            f"SELECT at, {plain} FROM provisioning.audit WHERE company_uuid = $1 ORDER BY at", params=[of.uuid]
+            f"SELECT happened_at, {plain} FROM provisioning.audit WHERE company_uuid = $1 ORDER BY happened_at",
+            params=[of.uuid],
         )
         if csv:
             audit.write_csv(str(csv), header=True)
             console.print(f"Wrote {csv}.", highlight=False, soft_wrap=True)
             return
         rows = [dict(zip(audit.columns, row, strict=True)) for row in audit.fetchall()]
-    show(rows, ["at", "who", "what", "app", "account_id", "detail"], as_json)
+    show(rows, ["happened_at", "who", "what", "app", "account_id", "detail"], as_json)
 
 
 @contextmanager

@@ -401,26 +401,26 @@ CREATE TABLE IF NOT EXISTS provisioning.decisions (
 COMMENT ON TABLE provisioning.wants IS 'Who should have an app whatever rules say, by hand; the last word counts';
 COMMENT ON TABLE provisioning.account_states IS 'Every change of an account''s status, when it was first seen';
 CREATE OR REPLACE VIEW provisioning.audit AS
-SELECT company_uuid, intended_at AS at, who, 'intended: ' || action AS what, app, person_id, account_id,
+SELECT company_uuid, intended_at AS happened_at, who, 'intended: ' || action AS what, app, person_id, account_id,
     concat_ws(' ', 'rule', rule, 'plan', plan_id, login) AS detail
 FROM provisioning.intents
 UNION ALL BY NAME
-SELECT o.company_uuid, ended_at AS at, i.who, 'outcome: ' || outcome AS what, app, person_id,
+SELECT o.company_uuid, ended_at AS happened_at, i.who, 'outcome: ' || outcome AS what, app, person_id,
     coalesce(o.account_id, i.account_id) AS account_id, concat_ws(' ', action, problem) AS detail
 FROM provisioning.outcomes o JOIN provisioning.intents i USING (intent_id)
 UNION ALL BY NAME
-SELECT company_uuid, approved_at AS at, who, if(approved, 'approved: ', 'rejected: ') || action AS what, app, person_id,
-    account_id, concat_ws(' ', 'plan', plan_id, why) AS detail
+SELECT company_uuid, approved_at AS happened_at, who, if(approved, 'approved: ', 'rejected: ') || action AS what,
+    app, person_id, account_id, concat_ws(' ', 'plan', plan_id, why) AS detail
 FROM provisioning.approvals
 UNION ALL BY NAME
-SELECT company_uuid, happened_at AS at, who, event AS what, app, person_id, account_id, why AS detail
+SELECT company_uuid, happened_at, who, event AS what, app, person_id, account_id, why AS detail
 FROM provisioning.link_history
 UNION ALL BY NAME
-SELECT company_uuid, decided_at AS at, who, if(wanted, 'should have', 'should not have') AS what, app, person_id,
-    concat_ws(' ', why, 'until ' || until) AS detail
+SELECT company_uuid, decided_at AS happened_at, who, if(wanted, 'should have', 'should not have') AS what, app,
+    person_id, concat_ws(' ', why, 'until ' || until) AS detail
 FROM provisioning.wants
 UNION ALL BY NAME
-SELECT company_uuid, answered_at AS at, who, if(same, 'one person', 'two people') AS what,
+SELECT company_uuid, answered_at AS happened_at, who, if(same, 'one person', 'two people') AS what,
     concat_ws(' ', record, other, why) AS detail
 FROM provisioning.merge_questions WHERE same IS NOT NULL;
 COMMENT ON VIEW provisioning.audit IS 'Everything that was done, approved or decided by hand, and by whom';

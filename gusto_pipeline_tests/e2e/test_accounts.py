@@ -1,0 +1,194 @@
+"""Accounts from the command line: connect, look, plan, approve, apply, decide by hand."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from gusto_pipeline.accounts import connect_app
+from gusto_pipeline.config import load_settings
+from gusto_pipeline.connections.sign_in import unattended
+from gusto_pipeline.provisioning.plans import read_plan, write_plan
+from gusto_pipeline.provisioning.session import Session
+from gusto_pipeline.sandbox.apps import SimulatedApp, running_apps
+from gusto_pipeline.sync import open_store
+from gusto_pipeline_tests.conftest import Pipeline, Said, connected
+
+APPS = ("asana", "okta")
+
+
+class Office:
+    """One company of 40 people, synced, with two apps connected in mode auto."""
+
+    def __init__(self, pipeline: Pipeline, apps: dict[str, SimulatedApp]) -> None:
+        self.pipeline = pipeline
+        self.apps = apps
+
+    def leavers(self, slug: str) -> list[str]:
+        """Logins of leavers whose account is alive."""
+        world = self.pipeline.sandbox.world
+        left = {
+            person["work_email"]
+            for person in world.companies[0].employees.values()
+            if (day := person["spells"][-1]["termination_date"]) and day < world.clock.today().isoformat()
+        }
+        members = self.apps[slug].directory.members.values()
+        return [m.email for m in members if m.email in left and m.state == "active"]
+
+
+@pytest.fixture
+def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Office]:
+    with connected(tmp_path) as pipeline:
+        world = pipeline.sandbox.world
+        for category in ("locations", "departments", "admins", "employees", "contractors", "time_off"):
+            pipeline.sync(category)
+        with running_apps(*APPS, company=world.companies[0], clock=world.clock) as apps:
+            monkeypatch.setitem(Session.__init__.__kwdefaults__, "sleep", pipeline.sandbox.advance)
+            for slug in APPS:
+                for person in list(world.companies[0].employees.values())[:8]:
+                    day = person["spells"][-1]["termination_date"]
+                    known = apps[slug].directory.by_email(person["work_email"] or "-")
+                    if day and day < world.clock.today().isoformat() and person["work_email"] and not known:
+                        since = datetime.fromisoformat(f"{person['spells'][0]['hire_date']}T12:00+00:00")
+                        directory, name = apps[slug].directory, (person["first_name"], person["last_name"])
+                        directory.add(person["work_email"], *name, created_at=since, last_seen=since)
+            lines = [f"    {slug}: {{base_url: '{app.base_url}', mode: auto}}\n" for slug, app in apps.items()]
+            Path("pipeline.yaml").write_text("provisioning:\n  apps:\n" + "".join(lines), encoding="utf-8")
+            settings, store = load_settings(), open_store(pipeline.settings)
+            for slug, app in apps.items():
+                connect_app(settings, store, slug, pipeline.company, app.simulator.record, unattended)
+            yield Office(pipeline, apps)
+
+
+Command = Callable[..., Said]
+
+
+def plan(command: Command) -> dict[str, list[dict[str, object]]]:
+    said = command("plan", "--json")
+    assert said.code in (0, 2), said.err
+    return json.loads(said.out)
+
+
+def test_a_plan_is_read_approved_and_applied_and_then_nothing_is_left(office, command):
+    leavers = office.leavers("okta")
+    assert leavers
+    first = plan(command)
+    assert {item["account"] for item in first["items"] if item["app"] == "okta"} >= set(leavers)
+
+    assert command("apply", first["hash"][:12]).code == 2
+    assert office.leavers("okta") == leavers, "the first removal in an app needs a person"
+
+    assert command("approve", first["hash"][:12], "--by", "ann", "--why", "read it").code == 0
+    applied = command("apply", first["hash"][:12], "--by", "ann", "--json")
+    assert applied.code == 2
+    assert json.loads(applied.out)["state"] == "ok"
+    assert office.leavers("okta") == []
+    assert office.leavers("asana") == []
+
+    again = plan(command)
+    assert [item for item in again["items"] if not item["due_at"]] == []
+    assert not {item["account"] for item in again["items"]} & set(leavers)
+
+
+def test_a_plan_whose_facts_have_changed_is_refused(office, command):
+    first = plan(command)
+    command("approve", first["hash"][:12], "--by", "ann")
+    gone, others = office.leavers("okta")[0], office.leavers("asana")
+    directory = office.apps["okta"].directory
+    directory.change(directory.by_email(gone), "suspended")
+    said = command("apply", first["hash"][:12])
+    assert said.code == 1
+    assert "no longer fits the facts" in said.err
+    assert gone in said.err
+    assert office.leavers("asana") == others
+
+
+def test_somebody_rehired_a_minute_ago_keeps_their_account(office, command):
+    first = plan(command)
+    command("approve", first["hash"][:12], "--by", "ann")
+    stays = office.leavers("okta")[0]
+    for person in office.pipeline.sandbox.world.companies[0].employees.values():
+        if person["work_email"] == stays:
+            person["spells"][-1]["termination_date"] = None
+    said = command("apply", first["hash"][:12], "--json")
+    assert office.apps["okta"].directory.by_email(stays).state == "active"
+    dropped = [row for row in json.loads(said.out)["items"] if row["result"] == "dropped"]
+    assert "has not left" in dropped[0]["why"]
+
+
+def test_why_is_answered_for_one_person_in_one_app(office, command):
+    email = office.leavers("okta")[0]
+    plan(command)
+    said = json.loads(command("explain", email, "okta", "--json").out)
+    assert (said[0]["rule"], said[0]["state"]) == ("A3", "REMOVAL_DUE")
+    assert said[0]["why"].startswith("Left on ")
+
+
+def test_who_is_not_known_is_said_to_be_unknown(office, command):
+    plan(command)
+    said = command("explain", "Nobody Atall", "okta")
+    assert said.code == 1
+    assert "Nobody Atall" in said.err
+
+
+def test_what_is_unmatched_by_hand_is_never_matched_again_and_left_alone(office, command):
+    email = office.leavers("okta")[0]
+    plan(command)
+    assert command("accounts", "unmatch", "okta", email, "--why", "somebody else's", "--by", "ann").code == 0
+    for _ in range(2):
+        assert email not in {item["account"] for item in plan(command)["items"] if item["app"] == "okta"}
+    assert email in office.leavers("okta")
+
+
+def test_a_decision_that_contradicts_another_is_refused(office, command):
+    email = office.leavers("okta")[0]
+    plan(command)
+    command("accounts", "mark-bot", "okta", email, "--why", "runs the nightly build")
+    said = command("accounts", "mark", "okta", email, "shared", "--why", "no, a team's")
+    assert said.code == 1
+    assert "Lift that mark first" in said.err
+
+
+def test_a_bots_account_is_protected_even_when_its_holder_has_left(office, command):
+    email = office.leavers("okta")[0]
+    plan(command)
+    command("accounts", "mark-bot", "okta", email, "--why", "runs the nightly build")
+    after = plan(command)
+    assert email not in {item["account"] for item in after["items"] if item["app"] == "okta"}
+    asked = [item for item in after["questions"] if item["account"] == email and item["app"] == "okta"]
+    assert asked[0]["rule"] == "P1"
+
+
+def test_the_audit_says_who_did_what(office, command, tmp_path):
+    first = plan(command)
+    command("approve", first["hash"][:12], "--by", "ann", "--why", "=read it")
+    command("apply", first["hash"][:12], "--by", "ann")
+    assert command("accounts", "audit", "--csv", str(tmp_path / "audit.csv")).code == 0
+    with (tmp_path / "audit.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    done = {row["what"] for row in rows if row["who"] == "ann"}
+    assert done >= {"approved: suspend", "intended: suspend", "outcome: done"}
+    assert not [value for row in rows for value in row.values() if value.startswith(("=", "+", "@"))]
+
+
+def test_disconnecting_an_app_touches_nobody(office, command):
+    before = {m.id: m.state for m in office.apps["okta"].directory.members.values()}
+    assert command("disconnect", "okta").code == 0
+    assert {m.id: m.state for m in office.apps["okta"].directory.members.values()} == before
+    assert "okta" not in {item["app"] for item in plan(command)["items"]}
+
+
+def test_a_plan_of_another_company_is_refused(office, command, tmp_path):
+    first = plan(command)
+    made = read_plan(next((office.pipeline.settings.plans / office.pipeline.company.slug).glob("*.json")))
+    path = write_plan(replace(made, company="other", company_uuid="other"), tmp_path)
+    said = command("apply", str(path))
+    assert said.code == 1
+    assert "is a plan for other" in said.err
+    assert first["company"] == office.pipeline.company.slug
