@@ -110,18 +110,20 @@ def running(
     port: int = 0,
     today: date | None = None,
     applicants: bool = False,
+    jobs: bool = False,
     rate_limit: int = 200,
     latency: float = 0.0,
     faults: Sequence[str] = (),
 ) -> Iterator[GustoSandbox]:
     """A Gusto sandbox in the background, stopped on leaving.
 
-    `employees` and `contractors` are per company, `rate_limit` is per grant and minute, `latency` in seconds.
+    `employees` and `contractors` are per company, `rate_limit` is per grant and minute, `latency` in seconds; `jobs`
+    lets jobs be written, which Gusto offers to some applications only.
     Raises OSError when the port is taken and ValueError for a fault that does not exist.
     """
     clock = SandboxClock(today)
     made = make_companies(companies, employees=employees, contractors=contractors, seed=seed, today=clock.today())
-    world = World(made, clock, applicants_offered=applicants)
+    world = World(made, clock, applicants_offered=applicants, jobs_offered=jobs)
     authority = Authority(clock.now)
     gusto_faults = Faults(faults)
     site = Site(

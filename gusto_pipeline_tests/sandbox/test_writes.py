@@ -404,3 +404,28 @@ def test_the_events_of_a_change_can_be_read(fresh: GustoSandbox, company: Compan
     assert event["event_type"] == "employee.deleted"
     assert (event["entity_type"], event["entity_uuid"]) == ("Employee", row["uuid"])
     assert (event["resource_type"], event["resource_uuid"]) == ("Company", company.uuid)
+
+
+def test_jobs_cannot_be_written_unless_switched_on(company: Company, fresh_api: httpx.Client) -> None:
+    url = f"/v1/employees/{active(company)['uuid']}/jobs"
+    assert fresh_api.post(url, json={"title": "Mixer", "hire_date": NEXT_MONTH}).status_code == 404
+
+
+def test_a_new_job_starts_with_a_compensation_of_nothing(
+    fresh: GustoSandbox, company: Company, fresh_api: httpx.Client
+) -> None:
+    fresh.world.jobs_offered = True
+    url = f"/v1/employees/{active(company)['uuid']}/jobs"
+    made = fresh_api.post(url, json={"title": "Mixer", "hire_date": NEXT_MONTH})
+    assert (made.status_code, made.json()["title"], made.json()["rate"]) == (201, "Mixer", "0.00")
+    again = fresh_api.post(url, json={"title": "Mixer", "hire_date": NEXT_MONTH})
+    assert messages(again) == [("title", "Employee cannot have two jobs with the same title.")]
+
+
+def test_a_job_changes_under_its_version(fresh: GustoSandbox, company: Company, fresh_api: httpx.Client) -> None:
+    fresh.world.jobs_offered = True
+    job = fresh_api.get(f"/v1/employees/{active(company)['uuid']}").json()["jobs"][0]
+    body = {"version": job["version"], "hire_date": LONG_AGO, "title": "Blender"}
+    changed = fresh_api.put(f"/v1/jobs/{job['uuid']}", json=body).json()
+    assert (changed["hire_date"], changed["title"]) == (LONG_AGO, "Blender")
+    assert fresh_api.put(f"/v1/jobs/{job['uuid']}", json=body).status_code == 409

@@ -80,6 +80,7 @@ class World:
     companies: list[Company]
     clock: SandboxClock
     applicants_offered: bool = False
+    jobs_offered: bool = False
     events: list[Record] = field(default_factory=list)
 
     def __post_init__(self) -> None:

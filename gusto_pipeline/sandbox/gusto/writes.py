@@ -401,6 +401,81 @@ def _delete_address(call: Call, rows: list[Record], row: Record) -> None:
     rows.remove(row)
 
 
+# -- jobs ---------------------------------------------------------------------------------------------------------
+
+
+@routes.add("POST", "/v1/employees/{employee}/jobs", "jobs:write")
+def create_job(call: Call) -> Any:
+    """Offered to some applications only. A new job has a compensation of nothing until somebody sets it."""
+    _check_jobs_offered(call)
+    employee = find_employee(call)
+    values = {"two_percent_shareholder": False, **_given_job(call)}
+    require(values, ["title", "hire_date"])
+    if any(_title(call, job) == values["title"] for job in employee["jobs"]):
+        raise invalid("title", "Employee cannot have two jobs with the same title.")
+    title = values.pop("title")
+    pay: Record = {
+        "uuid": str(uuid4()),
+        "rate": "0.00",
+        "payment_unit": "Hour",
+        "flsa_status": "Nonexempt",
+        "title": title,
+        "effective_date": values["hire_date"],
+        "adjust_for_minimum_wage": False,
+        "minimum_wages": [],
+    }
+    job: Record = {
+        "uuid": str(uuid4()),
+        "primary": not employee["jobs"],
+        "state_wc_covered": None,
+        "state_wc_class_code": None,
+        **values,
+        "compensations": [pay],
+    }
+    if job["primary"]:
+        employee["spells"][-1]["hire_date"] = job["hire_date"]
+    employee["jobs"].append(job)
+    _emit(call, "employee_job_compensation.created", "Compensation", pay["uuid"])
+    return Answer(201, _job(call, employee, job))
+
+
+@routes.add("PUT", "/v1/jobs/{job}", "jobs:write")
+def update_job(call: Call) -> Any:
+    _check_jobs_offered(call)
+    employee, job = find_job(call)
+    check_version(call, shapes.job_version(job))
+    values = _given_job(call)
+    if title := values.pop("title", None):
+        current = shapes.in_effect(job["compensations"], call.today)
+        if current:
+            current["title"] = title
+    if values.get("hire_date") and job["primary"]:
+        employee["spells"][-1]["hire_date"] = values["hire_date"]
+    job |= values
+    return _job(call, employee, job)
+
+
+def _check_jobs_offered(call: Call) -> None:
+    if not call.world.jobs_offered:
+        raise not_found()
+
+
+def _given_job(call: Call) -> Record:
+    values = {name: call.body[name] for name in ("title", "hire_date", "two_percent_shareholder") if name in call.body}
+    if not isinstance(values.get("hire_date", ""), str):
+        raise invalid("hire_date", "Hire date is invalid")
+    _check_date("hire_date", values.get("hire_date"))
+    return values
+
+
+def _title(call: Call, job: Record) -> str:
+    return (shapes.in_effect(job["compensations"], call.today) or {}).get("title", "")
+
+
+def _job(call: Call, employee: Record, job: Record) -> Record:
+    return shapes.job(employee, job, call.today, pay="compensations:read" in call.scopes, every=False)
+
+
 # -- compensations ------------------------------------------------------------------------------------------------
 
 
