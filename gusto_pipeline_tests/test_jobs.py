@@ -245,28 +245,31 @@ jobs:
     filter: {{employees: 'no_such_column > 1', payrolls: 'check_date >'}}
     pii: {{no_such_field: drop}}
 """)
-    scopes = "public companies:read employees:read"
+    scopes = ["public", "companies:read", "employees:read"]
     grant = synced.sandbox.new_grant(synced.companies[1].uuid, scopes=scopes)
 
     def connect(company: Company) -> GustoClient:
         token = grant["access_token"] if company == synced.companies[1] else "revoked"
         return GustoClient(synced.app.base_url, Bearer(token))
 
-    found = "\n".join(preroll(load_settings().job("broken"), load_settings(), connect).problems)
-    for planted in (
+    problems = preroll(load_settings().job("broken"), load_settings(), connect).problems
+    planted = (
         "'No Such Company'",
         "'Nor This'",
         f"{synced.companies[0].slug}: ",
         f"{synced.companies[1].slug}: the grant lacks the scope payrolls:read",
         "is a file where a folder has to be",
         "no column 'lastname'",
-        "syntax error",
+        "table employees: Parser Error: syntax error",
+        "table payrolls: Parser Error: syntax error",
         "unknown_function",
         "'no_such_table'",
         "no_such_column",
         "'no_such_field'",
-    ):
-        assert planted in found, planted
+    )
+    told = {words: [problem for problem in problems if words in problem] for words in planted}
+    assert [words for words, found in told.items() if len(found) != 1] == []
+    assert len({found[0] for found in told.values()}) == len(planted) == len(problems) >= 10
 
 
 def test_the_preroll_of_a_good_job_finds_nothing_and_estimates_its_cost(synced, configured):
