@@ -173,7 +173,8 @@ def wait(response: httpx.Response, now: datetime) -> float | None:
         return None
     if (seconds := retry_after(response, now)) is not None:
         return seconds
-    if response.headers.get("x-ratelimit-remaining") == "0" and (end := instant(response.headers["x-ratelimit-reset"])):
+    end = instant(response.headers.get("x-ratelimit-reset"))
+    if end and response.headers.get("x-ratelimit-remaining") == "0":
         return max(0.0, (end - now).total_seconds())
     return 60.0 if limited or "secondary rate limit" in str(_body(response).get("message")) else None
 
