@@ -66,6 +66,7 @@ def match(
         if link[1] == "hand":
             raise HandDecisionError(f"{app} account {account} is matched to person {person} already, by {link[2]}.")
         connection.execute(f"DELETE FROM provisioning.links WHERE {_row(company, app, account)}")
+    connection.execute(f"DELETE FROM provisioning.candidates WHERE {_row(company, app, account)}")
     pair = {"company_uuid": company, "app": app, "account_id": account, "person_id": person}
     insert(
         connection,

@@ -277,7 +277,8 @@ def _weigh(
     solid = kinds.keys() - _NAMES
     given_out = {"name", "user_name"} <= kinds.keys() and own and not elsewhere
     proven = bool(
-        solid & {"record", "code", "work_email"}
+        solid & {"record", "work_email"}
+        or ("code" in solid and facts.likeness)  # numbers of other systems look like it
         or len(solid) > 1
         or (not twin and (given_out or (solid and kinds.keys() & _NAMES)))
     )

@@ -66,6 +66,14 @@ def test_a_match_by_hand_outranks_evidence(hr):
     assert found(hr)[0] == ("a1", "bo", "linked")
 
 
+def test_a_match_by_hand_ends_a_dispute_at_once(hr):
+    hr.people({"uuid": "ada", "work_email": "ada@acme.example"}, {"uuid": "bo", "work_email": "ada@acme.example"})
+    match(hr.connection, COMPANY, APP, NOW)
+    assert found(hr)[:2] == [("a1", "ada", "disputed"), ("a1", "bo", "disputed")]
+    say(hr, links.match, "a1", "ada")
+    assert found(hr) == [("a1", "ada", "linked"), ("a2", None, "none")]
+
+
 def test_a_match_by_hand_confirms_what_evidence_linked(hr):
     match(hr.connection, COMPANY, APP, NOW)
     say(hr, links.match, "a1", "ada")

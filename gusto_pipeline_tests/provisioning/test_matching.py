@@ -89,8 +89,10 @@ def test_the_user_name_is_the_login_where_it_is_an_address(hr):
 
 
 @pytest.mark.parametrize(
-    "name", ["Ada Moss", "Moss, Ada", "Ada Moss (Contractor)", "Addie Moss", "Ada M. Moss", "Áda Möss"]
-)
+    "name",
+    ["ada  MOSS", "Moss, Ada", "Ada Moss (Contractor)", "Addie Moss", "Ada M. Moss", "Áda Möss", "Dr. Ada Moss, Ph.D.",
+     "Ada Moss-Reed"],
+)  # fmt: skip
 def test_a_personal_address_and_a_name_link_however_the_name_is_written(hr, name):
     hr.people({"uuid": "e1", "preferred_first_name": "Addie", "email": "xyz77@home.example"})
     run(hr, account(email="xyz77@home.example", name=name))
@@ -129,6 +131,18 @@ def test_the_employee_code_links_unless_the_name_differs(hr):
     hr.people({"uuid": "e1", "employee_code": "000042"})
     run(hr, account(employee_number="000042", name="Zoltan Quirk"))
     assert outcome(hr) is Outcome.CANDIDATE
+
+
+def test_the_employee_code_alone_may_be_a_number_of_another_system(hr):
+    hr.people({"uuid": "e1", "employee_code": "000042"})
+    run(hr, account(external_id="000042"))
+    assert outcome(hr) is Outcome.CANDIDATE
+
+
+def test_a_single_word_is_a_user_name_and_contradicts_nothing(hr):
+    hr.people({"uuid": "e1", "work_email": "ada@acme.example"})
+    run(hr, account(email="ada@acme.example", name="skywalker"))
+    assert outcome(hr) is Outcome.LINKED
 
 
 def test_a_user_name_counts_beside_the_name_where_the_company_gave_it_out(hr):

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from gusto_pipeline.provisioning.decisions import Hr as State
 from gusto_pipeline.provisioning.dismissal import hr_state
 from gusto_pipeline.provisioning.links import HandDecisionError, answer_merge
-from gusto_pipeline.provisioning.people import PeopleError, Person, load_people
+from gusto_pipeline.provisioning.people import PeopleError, Person, load_people, refresh_people
 from gusto_pipeline.provisioning.store import insert
+from gusto_pipeline.sync import open_warehouse
+from gusto_pipeline_tests.conftest import connected
 from gusto_pipeline_tests.provisioning.hr import COMPANY, NOW, Hr
 from gusto_pipeline_tests.provisioning.labelled import PEOPLE, employees, keys, score
 
@@ -513,3 +515,21 @@ def test_of_ten_thousand_records_with_mistakes_none_is_merged_wrongly_and_most_a
     right, wrong = score(tuple(keys(records)) for (records,) in merged)
     assert wrong == 0
     assert right / PEOPLE >= 0.83
+
+
+def test_from_gusto_over_the_warehouse_to_persons(tmp_path):
+    with connected(tmp_path, employees=40) as pipeline:
+        for category in ("employees", "contractors", "admins"):
+            pipeline.sync(category)
+        now = pipeline.sandbox.world.clock.now()
+        with open_warehouse(pipeline.settings).write() as connection:
+            first = refresh_people(connection, pipeline.company.uuid, now)
+        with open_warehouse(pipeline.settings).write() as connection:
+            again = refresh_people(connection, pipeline.company.uuid, now)
+            found = load_people(connection, pipeline.company.uuid, out_of_scope=True)
+        listed = sum(pipeline.count(table) for table in ("employees", "contractors", "admins"))
+    assert first.new == first.people == again.people == len(found) > 40
+    assert (again.new, again.merged, again.vanished) == (0, 0, 0)
+    assert sum(len(person.records) for person in found) == listed
+    states = {hr_state(person.hr, now) for person in found}
+    assert {State.ACTIVE, State.LEAVING, State.ENDED} <= states

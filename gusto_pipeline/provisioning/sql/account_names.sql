@@ -17,7 +17,12 @@ WHERE company_uuid = getvariable('company') AND app = getvariable('app')
 
 CREATE OR REPLACE TEMP TABLE called AS
 WITH shown AS (
-    SELECT account_id, trim(regexp_replace(display_name, '\s*[(\[][^)\]]*[)\]]', '', 'g')) AS name FROM taking
+    -- Without what is in brackets, and without titles. One word alone is rather a user name than a name.
+    SELECT account_id, trim(regexp_replace(
+        display_name,
+        '\s*[(\[][^)\]]*[)\]]|^(dr|mrs?|ms|prof)\.? |,? (jr|sr|ii|iii|iv|ph\.?d|m\.?d|esq|cpa)\.?$', '', 'gi'
+    )) AS name
+    FROM taking
 ), words AS (
     SELECT account_id, name, string_split_regex(name, '\s+') AS words FROM shown WHERE name NOT LIKE '%@%'
 ), names AS MATERIALIZED (
@@ -27,7 +32,9 @@ WITH shown AS (
     UNION
     SELECT 'account/' || account_id, split_part(name, ',', 2), split_part(name, ',', 1) FROM words WHERE name LIKE '%,%'
     UNION
-    SELECT 'account/' || account_id, words[1], array_to_string(words[2:], ' ') FROM words WHERE name NOT LIKE '%,%'
+    SELECT 'account/' || account_id, words[1], array_to_string(words[2:], ' ')
+    FROM words
+    WHERE len(words) > 1 AND name NOT LIKE '%,%'
     UNION
     SELECT 'account/' || account_id, array_to_string(words[:-2], ' '), words[-1] FROM words WHERE len(words) > 2
 ), plainly AS MATERIALIZED (

@@ -63,7 +63,7 @@ SELECT
     ),
     a.name AS app_name, a.mode AS app_mode, a.cost,
     r.reopened_at, f.said AS tried,
-    p.acct IN ('active', 'invited') AND l.ended_at IS NULL AS alive
+    p.acct IN ('active', 'invited') AND l.ended_at IS NULL AS alive, l.ended_at IS NOT NULL AS settled
 FROM said_pairs p
 JOIN said_apps a USING (app)
 LEFT JOIN reads USING (app)
@@ -72,11 +72,10 @@ LEFT JOIN last_done l ON (l.app, l.account_id) = (p.app, p.account_id) AND l.rem
 LEFT JOIN reopened r ON (r.app, r.account_id) = (p.app, p.account_id)
 LEFT JOIN last_failed f ON (f.app, f.account_id) = (p.app, p.account_id);
 
-ALTER TABLE report_pairs ADD COLUMN word VARCHAR;
 ALTER TABLE report_pairs ADD COLUMN tint VARCHAR;
 ALTER TABLE report_pairs ADD COLUMN n BIGINT;
 UPDATE report_pairs p
-SET word = CASE WHEN risk THEN concat('⚠ ', s.word) ELSE s.word END, tint = CASE WHEN risk THEN 'bad' ELSE s.tint END
+SET word = CASE WHEN risk THEN concat('⚠ ', p.word) WHEN settled THEN s.word ELSE p.word END, tint = CASE WHEN risk THEN 'bad' ELSE s.tint END
 FROM said_states s
 WHERE s.state = p.state;
 
