@@ -7,9 +7,15 @@ import argparse
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import demo, flatten, matching, sync
+from benchmarks import demo, flatten, matching, sync, writers
 
-BENCHMARKS = {"demo": demo.rows, "sync": sync.rows, "flatten": flatten.rows, "matching": matching.rows}
+BENCHMARKS = {
+    "demo": demo.rows,
+    "sync": sync.rows,
+    "flatten": flatten.rows,
+    "matching": matching.rows,
+    "writers": writers.rows,
+}
 
 
 def main() -> None:
