@@ -78,6 +78,7 @@ UNDESCRIBED: dict[str, str] = {
     "lastpass": "none is published",
     "hubspot": "its vendor's is not licensed for use elsewhere",
     "planview_leankit": "none could be reached",
+    "salesforce": "one is made for each org only",
 }
 
 

@@ -22,6 +22,7 @@ SLUGS = (
     "microsoft_365",
     "okta",
     "planview_leankit",
+    "salesforce",
     "sauce_labs",
     "slack",
     "trello",

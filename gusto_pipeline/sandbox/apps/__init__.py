@@ -34,6 +34,7 @@ SLUGS = (
     "microsoft_365",
     "okta",
     "planview_leankit",
+    "salesforce",
     "sauce_labs",
     "slack",
     "trello",

@@ -53,13 +53,14 @@ def oauth_routes(
     authorize: str,
     token: str,
     *,
-    lifetime: float = 3600,
+    lifetime: float | None = 3600,
     rotates: bool = False,
     extra: Mapping[str, str] | None = None,
 ) -> list[Route]:
     """Consent that is given at once, and a token endpoint (RFC 6749, RFC 7636) for codes, refreshing, clients and JWTs.
 
-    lifetime: of access tokens, in seconds. rotates: a refresh token works once. extra: what else the app answers.
+    lifetime: of access tokens, in seconds; None when the app names none. rotates: a refresh token works once. extra:
+    what else the app answers.
     """
 
     async def consent(request: Request) -> Response:
@@ -90,8 +91,9 @@ def oauth_routes(
             refresh = directory.new_refresh_token() if rotates else None
         elif grant != "client_credentials" and not signed:
             return JSONResponse({"error": "unsupported_grant_type"}, 400)
-        answer = {"access_token": directory.new_token(lifetime), "token_type": "bearer", "expires_in": int(lifetime)}
-        return JSONResponse(answer | ({"refresh_token": refresh} if refresh else {}) | dict(extra or {}))
+        answer = {"access_token": directory.new_token(lifetime), "token_type": "bearer"}
+        life = {"expires_in": int(lifetime)} if lifetime else {}
+        return JSONResponse(answer | life | ({"refresh_token": refresh} if refresh else {}) | dict(extra or {}))
 
     return [Route(authorize, consent), Route(token, exchange, methods=["POST"])]
 

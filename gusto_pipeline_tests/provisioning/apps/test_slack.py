@@ -55,7 +55,7 @@ def test_everything_slack_tells_of_a_person_is_taken():
 
 
 def test_people_of_other_organisations_and_slackbot_are_no_members():
-    with connected_to("slack") as (session, simulated):
+    with connected_to("slack") as (session, _):
         told = {row["id"] for row in session.get(f"{slack.WEB}/users.list")["members"]}
         listed = {account.id for account in slack.accounts(session)}
         assert told - listed == {"USLACKBOT", "U0STRANGER1"}
