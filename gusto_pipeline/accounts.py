@@ -132,6 +132,12 @@ def connected_apps(store: ConnectionStore, company: Company) -> list[AppConnecti
     return found
 
 
+def slugs_in_use(store: ConnectionStore) -> list[str]:
+    """The apps that are connected for any company, without opening a record."""
+    names = {name.partition("/")[0] for name in store.names()}
+    return [slug for slug in SLUGS if slug in names]
+
+
 def open_session(
     settings: Settings, store: ConnectionStore, slug: str, company: Company, *, clock: Clock = utcnow, **options: Any
 ) -> Session:

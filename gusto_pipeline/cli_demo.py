@@ -1,12 +1,14 @@
-"""The demo: sandboxes of Gusto and Google, connected to as people do, and a pipeline.yaml with a job per format."""
+"""The demo: sandboxes of Gusto, Google and every app, connected to as people do, and a pipeline.yaml for them."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gusto_pipeline.accounts import connect_app
 from gusto_pipeline.cli_common import oauth_app
 from gusto_pipeline.config import Settings, load_settings
 from gusto_pipeline.connections.google import GoogleApp, consent
@@ -52,17 +54,32 @@ jobs:
     format: google_sheets
     destination: {SPREADSHEET}           # in the sandbox's Google, which forgets it when it stops
     frequency: monthly
+provisioning:
+  apps:                                # every app there is a connector for, in sandboxes
 """
+
+# What the demo wants in some of the apps; in the others, whoever has an account is meant to have it.
+WANTED: dict[str, dict[str, object]] = {
+    "slack": {"who": "worker_type = 'employee'"},
+    "github": {"who": "department = 'Engineering'", "lead_days": 7},
+    "zoho_crm": {"who": "department = 'Sales'"},
+    "google_workspace": {"who": "worker_type = 'employee'", "seat_cost": 14},
+    "okta": {"delete_after_days": 30},
+    "microsoft_365": {"seat_cost": 12.5},
+}
 
 
 @contextmanager
 def demo_sandboxes(
     home: Path, *, companies: int, employees: int, fixed_ports: bool = False
 ) -> Iterator[tuple[Settings, list[Company]]]:
-    """The demo's settings and its connected companies, while a sandbox Gusto and Google run behind them.
+    """The demo's settings and its connected companies, while sandboxes of Gusto, Google and all apps run behind them.
+
+    The apps hold the first company's people.
 
     The settings are in the environment too, so that Dagster's processes find the same.
     """
+    from gusto_pipeline.sandbox.apps import running_apps
     from gusto_pipeline.sandbox.google.accounts import CLIENT_ID, CLIENT_SECRET, PERSON
     from gusto_pipeline.sandbox.server import running, running_google
 
@@ -70,6 +87,7 @@ def demo_sandboxes(
     with (
         running(companies=companies, employees=employees, applicants=True, port=ports[0]) as gusto,
         running_google(port=ports[1]) as google,
+        running_apps(company=gusto.world.companies[0], clock=gusto.world.clock) as apps,
     ):
         os.environ.update(
             GUSTO_BASE_URL=gusto.base_url,
@@ -83,7 +101,11 @@ def demo_sandboxes(
             PYTHON_KEYRING_BACKEND="keyring.backends.fail.Keyring",  # a demo leaves nothing in the system's keyring
         )
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (home / "pipeline.yaml").write_text(PIPELINE, encoding="utf-8")
+        managed: dict[str, dict[str, object]] = {
+            slug: {"base_url": one.base_url, "mode": "plan"} | WANTED.get(slug, {}) for slug, one in apps.items()
+        }
+        lines = [f"    {slug}: {json.dumps(wanted)}\n" for slug, wanted in managed.items()]
+        (home / "pipeline.yaml").write_text(PIPELINE + "".join(lines), encoding="utf-8")
         settings = load_settings()
         oauth, store = oauth_app(settings), open_store(settings)
         connected = [
@@ -93,6 +115,8 @@ def demo_sandboxes(
         google.drive.create("People", {PERSON}, key=SPREADSHEET)
         app = GoogleApp(CLIENT_ID, CLIENT_SECRET, settings.google.redirect_uri, settings.google.base_url)
         connect_google(settings, consent(app, SCOPES, _click_allow))
+        for slug, one in apps.items():
+            connect_app(settings, store, slug, connected[0], one.simulator.record, unattended)
         yield settings, connected
 
 

@@ -2,15 +2,18 @@
 
 import dagster as dg
 
+from gusto_pipeline.accounts import slugs_in_use
 from gusto_pipeline.assets.connections import connection_specs, google_authorized, gusto_authorized
+from gusto_pipeline.assets.provisioning import provisioning_assets
 from gusto_pipeline.assets.spreadsheets import analytics, job_asset, spreadsheet_assets
 from gusto_pipeline.assets.staging import gusto, staging_assets
-from gusto_pipeline.automation.jobs import category_jobs, flatten_job, sync_everything
+from gusto_pipeline.automation.jobs import category_jobs, flatten_job, provisioning_jobs, sync_everything
 from gusto_pipeline.automation.reload import follow_pipeline_yaml
-from gusto_pipeline.automation.schedules import daily_sync, flatten_schedule
+from gusto_pipeline.automation.schedules import daily_sync, flatten_schedule, provisioning_schedules
 from gusto_pipeline.automation.sensors import company_partitions, connections, failed_runs, good_runs
 from gusto_pipeline.config import Settings, load_settings
 from gusto_pipeline.resources.pipeline import GustoResource, PipelineResource
+from gusto_pipeline.sync import open_store
 
 
 def definitions(settings: Settings) -> dg.Definitions:
@@ -18,6 +21,9 @@ def definitions(settings: Settings) -> dg.Definitions:
     pipeline = PipelineResource()
     job_assets = {job.name: job_asset(job) for job in settings.jobs}
     flatten_jobs = {job.name: flatten_job(job, job_assets[job.name]) for job in settings.jobs}
+    provisioning = provisioning_assets(slugs_in_use(open_store(settings)))
+    account_jobs = provisioning_jobs(provisioning)
+    account_schedules = provisioning_schedules(settings, account_jobs)
     flatten_schedules = [flatten_schedule(job, flatten_jobs[job.name]) for job in settings.jobs]
     return dg.Definitions(
         assets=[
@@ -27,10 +33,11 @@ def definitions(settings: Settings) -> dg.Definitions:
             *spreadsheet_assets.values(),
             *job_assets.values(),
             analytics,
+            *provisioning,
         ],
         asset_checks=[gusto_authorized, google_authorized],
-        jobs=[sync_everything, *category_jobs, *flatten_jobs.values()],
-        schedules=[daily_sync(settings), *filter(None, flatten_schedules)],
+        jobs=[sync_everything, *category_jobs, *flatten_jobs.values(), *account_jobs],
+        schedules=[daily_sync(settings), *filter(None, flatten_schedules), *account_schedules],
         sensors=[company_partitions, connections, failed_runs, good_runs, follow_pipeline_yaml(settings, definitions)],
         resources={
             "pipeline": pipeline,

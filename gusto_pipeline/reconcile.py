@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from pathlib import Path
@@ -85,11 +86,12 @@ def refresh_accounts(
     accept_shrink: bool = False,
     clock: Clock = utcnow,
 ) -> list[AppRead]:
-    """Read apps (every connected one by default) side by side, and keep each list that is whole.
+    """Read the connected apps, or those of `slugs` among them, side by side, and keep each list that is whole.
 
     A failing app holds up no other; what it had before stays, marked as not to be trusted.
     """
-    wanted = list(slugs) if slugs is not None else [one.slug for one in connected_apps(store, company)]
+    asked = None if slugs is None else set(slugs)
+    wanted = [one.slug for one in connected_apps(store, company) if asked is None or one.slug in asked]
 
     def one(slug: str) -> Snapshot | AppError:
         try:
@@ -217,7 +219,7 @@ def carry_out(
     made: Plan,
     *,
     who: str,
-    gusto: Callable[[], GustoClient] | None = None,
+    gusto: Callable[[], AbstractContextManager[GustoClient]] | None = None,
     just_made: bool = False,
     clock: Clock = utcnow,
     on_step: Callable[[str, Item], object] = lambda step, item: None,
@@ -347,7 +349,11 @@ def _stale(made: Plan, current: Plan) -> str:
 
 
 def _not_gone(
-    settings: Settings, company: Company, person_id: str, gusto: Callable[[], GustoClient], now: datetime
+    settings: Settings,
+    company: Company,
+    person_id: str,
+    gusto: Callable[[], AbstractContextManager[GustoClient]],
+    now: datetime,
 ) -> str:
     """Why a person whose access is to end has not left by what Gusto says this minute; empty when they have.
 

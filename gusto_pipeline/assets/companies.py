@@ -8,6 +8,11 @@ import dagster as dg
 from gusto_pipeline.connections.store import ConnectionStoreError
 from gusto_pipeline.gusto.errors import GustoError
 from gusto_pipeline.gusto.fetch import DroppedFileError
+from gusto_pipeline.provisioning.errors import AppError
+from gusto_pipeline.provisioning.links import HandDecisionError
+from gusto_pipeline.provisioning.people import PeopleError
+from gusto_pipeline.provisioning.plans import PlanError
+from gusto_pipeline.provisioning.reconciliation import RuleError
 from gusto_pipeline.spreadsheets.writers import SpreadsheetError
 from gusto_pipeline.sync import UnknownCompanyError
 from gusto_pipeline.warehouse.load import LoadError
@@ -19,7 +24,12 @@ companies = dg.DynamicPartitionsDefinition(name="companies")
 
 # Everything that can go wrong with the outside world; anything else is a bug and shows its traceback.
 PROBLEMS = (
+    AppError,
     GustoError,
+    HandDecisionError,
+    PeopleError,
+    PlanError,
+    RuleError,
     LoadError,
     DroppedFileError,
     WarehouseError,

@@ -4,6 +4,7 @@ from typing import Any
 
 import dagster as dg
 
+from gusto_pipeline.assets.provisioning import ACTIONS, PEOPLE_FROM
 from gusto_pipeline.assets.spreadsheets import analytics, spreadsheet_assets
 from gusto_pipeline.assets.staging import staging_assets
 from gusto_pipeline.config import FlattenJob
@@ -29,6 +30,30 @@ def flatten_job(job: FlattenJob, asset: dg.AssetsDefinition) -> Any:
         dg.AssetSelection.assets(*(staging_assets[category] for category in job.categories), asset),
         description=f"Syncs {', '.join(job.categories)} and writes job {job.name} of pipeline.yaml.",
     )
+
+
+def provisioning_jobs(assets: list[dg.AssetsDefinition]) -> list[Any]:
+    """Looking at accounts, and looking and acting; none without a connected app.
+
+    Both sync the people first, since a plan is only as good as the list it stands on.
+    """
+    if not assets:
+        return []
+    people = [staging_assets[name] for name in PEOPLE_FROM]
+    looking = [asset for asset in assets if ACTIONS not in asset.keys]
+    return [
+        dg.define_asset_job(
+            "reconcile_accounts",
+            dg.AssetSelection.assets(*people, *looking),
+            description="Reads every connected app, says who has access and who should, and writes plan and report. "
+            "Nothing is done to any account.",
+        ),
+        dg.define_asset_job(
+            "sweep_accounts",
+            dg.AssetSelection.assets(*people, *assets),
+            description="Like reconcile_accounts, and then carries out what modes, approvals and brakes allow.",
+        ),
+    ]
 
 
 category_jobs = [

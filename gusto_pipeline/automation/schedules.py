@@ -8,6 +8,7 @@ import dagster as dg
 from gusto_pipeline.automation.jobs import sync_everything
 from gusto_pipeline.config import FlattenJob, Settings
 from gusto_pipeline.jobs import job_companies
+from gusto_pipeline.provisioning.apps import SLUGS
 from gusto_pipeline.resources.pipeline import PipelineResource
 from gusto_pipeline.sync import connected_companies
 
@@ -48,6 +49,26 @@ def daily_sync(settings: Settings) -> dg.ScheduleDefinition:
         "Syncs every connected company once a day, a run per company.",
         wanted_companies,
     )
+
+
+def provisioning_schedules(settings: Settings, jobs: list[Any]) -> list[dg.ScheduleDefinition]:
+    """The report once a day; the sweep every hour on the hour, so that a removal is never later than an hour."""
+    crons = {
+        "reconcile_accounts": (f"30 {settings.sync.hour} * * *", settings.sync.timezone),
+        "sweep_accounts": ("1 * * * *", settings.provisioning.removal_timezone),
+    }
+    return [
+        _run_per_company(
+            f"{job.name}_schedule", job, *crons[job.name], f"Runs {job.name}, a run per company.", companies_with_apps
+        )
+        for job in jobs
+    ]
+
+
+def companies_with_apps(pipeline: PipelineResource) -> list[str]:
+    """Slugs of the wanted companies that have an app connected."""
+    names = {name.partition("/")[2] for name in pipeline.store().names() if name.partition("/")[0] in SLUGS}
+    return [slug for slug in wanted_companies(pipeline) if slug in names]
 
 
 def flatten_schedule(job: FlattenJob, asset_job: Any) -> dg.ScheduleDefinition | None:
