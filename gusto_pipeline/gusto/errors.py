@@ -45,6 +45,10 @@ class UnreachableError(GustoError):
     sent = True
 
 
+class NotSentError(GustoError):
+    """What was asked cannot be right; nothing was sent to Gusto, or nothing that changes anything."""
+
+
 class ReauthorizeError(GustoError):
     """The grant is dead or was declined: a person must connect again."""
 
