@@ -18,7 +18,7 @@ from rich.table import Table
 
 from gusto_pipeline import cli_accounts
 from gusto_pipeline.cli_common import JsonOption, complain, console, oauth_app, show
-from gusto_pipeline.cli_demo import SANDBOX_PORT, demo_sandboxes
+from gusto_pipeline.cli_demo import SANDBOX_PORT, demo_sandboxes, show_accounts
 from gusto_pipeline.config import ConfigError, Settings, load_settings
 from gusto_pipeline.connections.google import GoogleApp, consent
 from gusto_pipeline.connections.sign_in import Obtain, SignInError, by_browser, by_paste
@@ -416,15 +416,18 @@ def demo(
     with demo_sandboxes(home, companies=companies, employees=employees) as (settings, connected):
         slugs = [company.slug for company in connected]
         console.print(
-            f"A sandbox Gusto is up at {settings.gusto.base_url} and connected by OAuth: {', '.join(slugs)}. So is a "
-            f"sandbox Google at {settings.google.base_url}."
+            f"A sandbox Gusto is up at {settings.gusto.base_url} and connected by OAuth: {', '.join(slugs)}. So are a "
+            f"sandbox Google at {settings.google.base_url} and {len(settings.provisioning.apps)} apps."
         )
-        good = _materialize(settings, ["sync_everything"], slugs, with_jobs=True)
+        good = _materialize(settings, ["sync_everything", "reconcile_accounts"], slugs, with_jobs=True)
+        if good:
+            show_accounts(settings, connected[0])
     console.print(f"Done in {time.monotonic() - started:.1f} s.\n")
     if not good:
         sys.exit(1)
     console.print(
         f"Spreadsheets  {_short(settings.spreadsheets_folder / slugs[0])}/employees.xlsx and more beside it\n"
+        f"Report        {_short(settings.reports / slugs[0])}/reconciliation.html, and .xlsx beside it\n"
         "Dagster's UI  make ui\n"
         f"DuckDB        .venv/bin/python -c \"import duckdb; duckdb.connect('{_short(settings.analytics)}', "
         "read_only=True).sql('SELECT first_name, last_name, job__title FROM flat.employees LIMIT 5').show()\"",
@@ -507,8 +510,8 @@ def _materialize(
     with instance(settings) as dagster, Progress(*columns, console=console) as progress:
         groups = neighbours(dagster, companies)
         for group in groups if with_jobs else [[company] for company in companies]:
-            for name in jobs:
-                job = with_flatten_jobs(defs, name, settings) if with_jobs else defs.resolve_job_def(name)
+            all_at_once = [with_flatten_jobs(defs, jobs, settings)] if with_jobs else []
+            for job in all_at_once or map(defs.resolve_job_def, jobs):
                 who = ", ".join(group)
                 task = progress.add_task(who, total=len(job.graph.nodes))
 

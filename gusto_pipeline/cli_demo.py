@@ -9,12 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gusto_pipeline.accounts import connect_app
-from gusto_pipeline.cli_common import oauth_app
+from gusto_pipeline.cli_accounts import gusto_client
+from gusto_pipeline.cli_common import console, oauth_app
 from gusto_pipeline.config import Settings, load_settings
 from gusto_pipeline.connections.google import GoogleApp, consent
 from gusto_pipeline.connections.sign_in import Visit, unattended
 from gusto_pipeline.google_connection import connect_google
 from gusto_pipeline.gusto.auth import login_without_browser
+from gusto_pipeline.reconcile import approve, carry_out, reconcile, refresh_accounts
+from gusto_pipeline.reports import write_report
 from gusto_pipeline.spreadsheets.google_http import SCOPES
 from gusto_pipeline.sync import Company, connect_company, open_store
 
@@ -118,6 +121,22 @@ def demo_sandboxes(
         for slug, one in apps.items():
             connect_app(settings, store, slug, connected[0], one.simulator.record, unattended)
         yield settings, connected
+
+
+def show_accounts(settings: Settings, company: Company) -> None:
+    """Have the plan approved and carried out, look again, and say how it went."""
+    store = open_store(settings)
+    made = reconcile(settings, store, company).plan
+    console.print(f"Accounts: plan {made.id} has {len(made.items)} things to do and {len(made.questions)} questions.")
+    approve(settings, made, [], who="demo", why="the demo approves everything")
+    gusto = gusto_client(settings, company)
+    applied = carry_out(settings, store, company, made, who="demo", gusto=gusto, just_made=True)
+    later = sum(gated.verdict == "not due" for gated in applied.waiting)
+    console.print(f"Approved and applied: {len(applied.done)} done ({applied.state}), {later} on their day.")
+    refresh_accounts(settings, store, company)
+    left = [item for item in reconcile(settings, store, company).plan.items if not item.due_at]
+    console.print(f"Looked again: {len(left) or 'nothing'} to do now.")
+    write_report(settings, store, company)
 
 
 def _click_allow(redirect_uri: str, visit: Visit) -> tuple[str, str]:

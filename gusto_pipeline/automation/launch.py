@@ -97,10 +97,11 @@ def neighbours(dagster: dg.DagsterInstance, companies: Sequence[str]) -> list[li
     return [wanted] if together else [[company] for company in companies]
 
 
-def with_flatten_jobs(defs: dg.Definitions, job: str, settings: Settings) -> dg.JobDefinition:
-    """A job that makes what `job` makes and what every flatten job of pipeline.yaml does."""
+def with_flatten_jobs(defs: dg.Definitions, jobs: Sequence[str], settings: Settings) -> dg.JobDefinition:
+    """A job that makes what these jobs make and what every flatten job of pipeline.yaml does."""
     assets = {dg.AssetKey(["spreadsheets", flatten.name]) for flatten in settings.jobs}
-    assets |= defs.resolve_job_def(job).asset_layer.selected_asset_keys
+    for job in jobs:
+        assets |= defs.resolve_job_def(job).asset_layer.selected_asset_keys
     return defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection=assets)
 
 
