@@ -19,7 +19,7 @@ ORCHESTRATION = {"assets", "automation", "resources", "definitions"}
 FOUNDATION = {"clock", "schema"}
 DOMAINS = {"connections", "gusto", "warehouse", "spreadsheets", "provisioning"}
 # What joins the domains; Dagster's assets and the CLI call these.
-USE_CASES = {"sync", "jobs", "preroll", "lifecycle", "google_connection", "accounts", "reconcile"}
+USE_CASES = {"sync", "jobs", "preroll", "lifecycle", "google_connection", "accounts", "reconcile", "reports"}
 
 # What each part of the package may import from the rest of it.
 MAY_IMPORT = {

@@ -1,4 +1,7 @@
-"""The sheet "Read me", the first of a workbook: what the workbook is, how fresh, what changed, what was left out."""
+"""Front sheets, which have no table: lines of cells that lead into the workbook.
+
+"Read me" is the one of a category: what the workbook is, how fresh, what changed, what was left out.
+"""
 
 from __future__ import annotations
 
@@ -33,73 +36,80 @@ class About:
 
 
 @dataclass(frozen=True)
-class _Cell:
+class Cell:
+    """One cell: text or a number, a style of `cells.STYLE`, and the sheet whose row `row` it leads to."""
+
     content: str | int
     style: str = "text"
-    leads_to: str = ""  # a sheet
+    leads_to: str = ""
+    row: int = 1
 
 
 def front_sheet(about: About, parts: Sequence[Part], warnings: Sequence[str]) -> str:
     """The worksheet's XML."""
-    lines = list(_lines(about, parts, (*warnings, *about.warnings)))
+    return worksheet(list(_lines(about, parts, (*warnings, *about.warnings))), _WIDTHS)
+
+
+def worksheet(lines: Sequence[Sequence[Cell]], widths: Sequence[int]) -> str:
+    """The XML of a sheet of these lines, the first in its workbook. `widths`: of the columns, in characters."""
     rows = "".join(
         f'<row r="{number}">{"".join(_xml(cell, column, number) for column, cell in enumerate(line))}</row>'
         for number, line in enumerate(lines, 1)
     )
     links = "".join(
-        f'<hyperlink ref="{letters(column)}{number}" location={quoteattr(cell_reference(cell.leads_to, 1))}/>'
+        f'<hyperlink ref="{letters(column)}{number}" location={quoteattr(cell_reference(cell.leads_to, cell.row))}/>'
         for number, line in enumerate(lines, 1)
         for column, cell in enumerate(line)
         if cell.leads_to
     )
-    widths = "".join(
-        f'<col min="{i}" max="{i}" width="{width}" customWidth="1"/>' for i, width in enumerate(_WIDTHS, 1)
+    columns = "".join(
+        f'<col min="{i}" max="{i}" width="{width}" customWidth="1"/>' for i, width in enumerate(widths, 1)
     )
     return (
         f'{XML}<worksheet xmlns="{MAIN}" xmlns:r="{OFFICE}">'
         '<sheetPr><pageSetUpPr fitToPage="1"/></sheetPr>'
-        f'<dimension ref="A1:{letters(len(_WIDTHS) - 1)}{len(lines)}"/>'
+        f'<dimension ref="A1:{letters(len(widths) - 1)}{len(lines)}"/>'
         '<sheetViews><sheetView showGridLines="0" tabSelected="1" workbookViewId="0"/></sheetViews>'
-        f'<sheetFormatPr defaultRowHeight="15"/><cols>{widths}</cols><sheetData>{rows}</sheetData>'
+        f'<sheetFormatPr defaultRowHeight="15"/><cols>{columns}</cols><sheetData>{rows}</sheetData>'
         f"<hyperlinks>{links}</hyperlinks>"
         '<pageMargins left="0.7" right="0.7" top="0.75" bottom="0.75" header="0.3" footer="0.3"/>'
         '<pageSetup orientation="landscape" fitToHeight="0"/></worksheet>'
     )
 
 
-def _lines(about: About, parts: Sequence[Part], warnings: Sequence[str]) -> Iterator[list[_Cell]]:
-    yield [_Cell(f"{about.company}: {about.title}", "title")]
-    yield [_Cell(about.comment)]
+def _lines(about: About, parts: Sequence[Part], warnings: Sequence[str]) -> Iterator[list[Cell]]:
+    yield [Cell(f"{about.company}: {about.title}", "title")]
+    yield [Cell(about.comment)]
     yield []
     synced = _instant(about.synced_at, about.timezone) if about.synced_at else "no sync has ended well yet"
-    yield [_Cell("Data last changed", "header"), _Cell(synced)]
+    yield [Cell("Data last changed", "header"), Cell(synced)]
     if about.counts is None:
-        yield [_Cell("Changes", "header"), _Cell("none: this is the first version")]
+        yield [Cell("Changes", "header"), Cell("none: this is the first version")]
     else:
         leads_to = next((part.name for part in parts if part.sheet == CHANGES), "")
         before = f" since the version of {_instant(about.previous, about.timezone)}" if about.previous else ""
         yield [
-            _Cell("Changes", "header"),
-            _Cell(f"{_total(about.counts)}{before}", "link" if leads_to else "text", leads_to),
+            Cell("Changes", "header"),
+            Cell(f"{_total(about.counts)}{before}", "link" if leads_to else "text", leads_to),
         ]
     yield []
     heads = (
         ("Sheet", "Rows") if about.counts is None else ("Sheet", "Rows", "Rows added", "Rows removed", "Cells changed")
     )
-    yield [_Cell(head, "header") for head in heads]
+    yield [Cell(head, "header") for head in heads]
     told = set()
     for part in parts:
-        line = [_Cell(part.name, "link", part.name), _Cell(part.rows, "count")]
+        line = [Cell(part.name, "link", part.name), Cell(part.rows, "count")]
         counts = (about.counts or {}).get(part.sheet)
         if counts and part.sheet not in told:
-            line += [_Cell(number, "count") for number in (counts.added, counts.removed, counts.cells)]
+            line += [Cell(number, "count") for number in (counts.added, counts.removed, counts.cells)]
         told.add(part.sheet)
         yield line
     for title, notes in (("Warnings", warnings), ("Columns left out or made unreadable", about.guarded)):
         if notes:
             yield []
-            yield [_Cell(title, "header")]
-            yield from ([_Cell(note)] for note in notes)
+            yield [Cell(title, "header")]
+            yield from ([Cell(note)] for note in notes)
 
 
 def _total(counts: Mapping[str, Counts]) -> str:
@@ -111,7 +121,7 @@ def _instant(instant: datetime, timezone: str) -> str:
     return f"{instant.astimezone(ZoneInfo(timezone)):%Y-%m-%d %H:%M:%S} ({timezone})"
 
 
-def _xml(cell: _Cell, column: int, row: int) -> str:
+def _xml(cell: Cell, column: int, row: int) -> str:
     start = f'<c r="{letters(column)}{row}" s="{STYLE[cell.style]}"'
     if isinstance(cell.content, int):
         return f"{start}><v>{cell.content}</v></c>"

@@ -11,6 +11,16 @@ MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 PACKAGE = "http://schemas.openxmlformats.org/package/2006"
 XML = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
+
+# Colours of text and ground; their differential formats follow that of greyed rows, in this order.
+TINTS = {
+    "bad": ("9C0006", "FFC7CE"),
+    "doubtful": ("7F6000", "FFE699"),
+    "waiting": ("1F4E79", "DDEBF7"),
+    "good": ("375623", "E2EFDA"),
+    "off": ("595959", "EDEDED"),
+    "unknown": ("5B3F8C", "E4DFEC"),
+}
 STYLES = f"""{XML}<styleSheet xmlns="{MAIN}"><numFmts count="2">\
 <numFmt numFmtId="164" formatCode="yyyy\\-mm\\-dd"/>\
 <numFmt numFmtId="165" formatCode="yyyy\\-mm\\-dd\\ hh:mm:ss"/></numFmts>\
@@ -34,7 +44,13 @@ STYLES = f"""{XML}<styleSheet xmlns="{MAIN}"><numFmts count="2">\
     )
 }</cellXfs>\
 <cellStyles count="1"><cellStyle name="Normal" xfId="0" builtinId="0"/></cellStyles>\
-<dxfs count="1"><dxf><font><color rgb="FF999999"/></font></dxf></dxfs></styleSheet>"""
+<dxfs count="{len(TINTS) + 1}"><dxf><font><color rgb="FF999999"/></font></dxf>{
+    "".join(
+        f'<dxf><font><color rgb="FF{text}"/></font>'
+        f'<fill><patternFill><bgColor rgb="FF{ground}"/></patternFill></fill></dxf>'
+        for text, ground in TINTS.values()
+    )
+}</dxfs></styleSheet>"""
 
 
 def package_parts(

@@ -21,7 +21,7 @@ class Column:
     name: str
     comment: str = ""  # note on the header cell
     type: str = "VARCHAR"  # as DuckDB declares it
-    kind: str = ""  # "money", "id", "name" or "": number format, width, what stays in view and says who a row is
+    kind: str = ""  # "money", "id", "name", "state" or "": format, width, what stays in view, what `Sheet.tints` paints
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Sheet:
     guarded: tuple[str, ...] = ()  # what a policy did to columns, for people
     greyed: tuple[int, bool] | None = None  # rows with this truth value in this column are shown in grey
     links: tuple[Link, ...] = ()  # the most important first, should Excel not allow them all
+    tints: tuple[tuple[str, str], ...] = ()  # cells of kind "state" that begin with this text get this of `TINTS`
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice, takewhile
 from pathlib import Path
+from string import ascii_uppercase
 from typing import NamedTuple
 from xml.sax.saxutils import quoteattr
 
@@ -16,7 +17,7 @@ import duckdb
 
 from gusto_pipeline.spreadsheets.archive import Archive
 from gusto_pipeline.spreadsheets.cells import MAX_TEXT, cell, cell_reference, fitting, letters, too_long, xml_text
-from gusto_pipeline.spreadsheets.package import MAIN, OFFICE, XML, package_parts
+from gusto_pipeline.spreadsheets.package import MAIN, OFFICE, TINTS, XML, package_parts
 from gusto_pipeline.spreadsheets.sheets import (
     Column,
     Sheet,
@@ -291,12 +292,27 @@ def _after_rows(plan: Plan, area: str, links: Sequence[tuple[str, str]]) -> Iter
             f'<conditionalFormatting sqref="{area.replace("A1:", "A2:")}"><cfRule type="expression" dxfId="0" '
             f'priority="1"><formula>${letters(column)}2={str(truth).upper()}</formula></cfRule></conditionalFormatting>'
         )
+    if plan.sheet.tints and plan.rows:
+        yield from _tints(plan, int(area.partition(":")[2].lstrip(ascii_uppercase)))
     if linked := "".join(f'<hyperlink ref="{cell}" location={quoteattr(to)}/>' for cell, to in links):
         yield f"<hyperlinks>{linked}</hyperlinks>"
     yield '<pageMargins left="0.7" right="0.7" top="0.75" bottom="0.75" header="0.3" footer="0.3"/>'
     yield '<pageSetup orientation="landscape"/>'
     if any(plan.notes):
         yield '<legacyDrawing r:id="rId1"/>'
+
+
+def _tints(plan: Plan, last: int) -> Iterator[str]:
+    states = [letters(i) for i, column in enumerate(plan.sheet.columns) if column.kind == "state"]
+    if not states:
+        return
+    yield f'<conditionalFormatting sqref="{" ".join(f"{state}2:{state}{last}" for state in states)}">'
+    for number, (start, tint) in enumerate(plan.sheet.tints):
+        quotes = start.replace('"', '""')
+        formula = xml_text(f'LEFT({states[0]}2,{len(start)})="{quotes}"')
+        dxf = list(TINTS).index(tint) + 1
+        yield f'<cfRule type="expression" dxfId="{dxf}" priority="{number + 2}"><formula>{formula}</formula></cfRule>'
+    yield "</conditionalFormatting>"
 
 
 def _worksheet(
