@@ -17,7 +17,6 @@ import pytest
 from gusto_pipeline.automation.launch import dagster_home
 from gusto_pipeline.automation.schedules import wanted_companies
 from gusto_pipeline.config import load_settings
-from gusto_pipeline.definitions import defs
 from gusto_pipeline.gusto.auth import login_without_browser, revoke
 from gusto_pipeline.gusto.errors import GustoError, ReauthorizeError
 from gusto_pipeline.lifecycle import (
@@ -41,7 +40,7 @@ from gusto_pipeline.sync import (
     open_store,
 )
 from gusto_pipeline_tests.conftest import Pipeline, Said, connected
-from gusto_pipeline_tests.mailbox import RunSensors, free_port, mail_server, text
+from gusto_pipeline_tests.mailbox import free_port
 
 JOB = "sync_departments_only"
 WHEN = datetime(2026, 7, 2, 12, tzinfo=UTC)
@@ -339,39 +338,3 @@ def test_only_gusto_can_be_connected(pipeline, command: Command):
     said = command("connect", "payday", "--company", pipeline.company.uuid)
     assert said.code == 1
     assert "'payday' cannot be connected" in said.err
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning:apprise")
-def test_a_revoked_grant_is_told_shown_and_healed_without_touching_a_job(two, command: Command, monkeypatch):
-    company, other = two.companies
-    with mail_server() as mailbox:
-        monkeypatch.setenv("GUSTO_PIPELINE_NOTIFY", mailbox.url)
-        sensors = RunSensors(two.instance)
-        assert two.run(JOB, company).success
-        yesterday = two.spreadsheets()
-        automation = {one.name: str(one) for one in (*(defs.schedules or ()), *(defs.sensors or ()))}
-        revoked_at_gusto(two, company)
-
-        assert not two.run(JOB, company).success
-        assert two.run(JOB, other).success
-        sensors.tick()
-        [mail] = mailbox.open()
-        assert mail["subject"] == f"Gusto: {company.slug} must be reconnected"
-        assert f"gusto-pipeline reconnect {company.slug}" in text(mail)
-        today = two.spreadsheets()
-        assert {name: today[name] for name in yesterday} == yesterday
-
-        assert command("status").code == 1
-        assert standing(two, company).state == NEEDS_ATTENTION
-        assert standing(two, other).state == AUTHORIZED
-        assert command("reconnect", company.slug, "--as", company.uuid).code == 0
-        assert command("status", "--check").code == 0
-
-        assert two.run(JOB, company).success
-        sensors.tick()
-        assert two.run(JOB, company).success
-        sensors.tick()
-        [mail] = mailbox.open()
-        assert mail["subject"] == f"Gusto: {JOB} is good again for {company.slug}"
-        assert automation == {one.name: str(one) for one in (*(defs.schedules or ()), *(defs.sensors or ()))}
-        assert connected_companies(open_store(two.settings)) == [company, other]
