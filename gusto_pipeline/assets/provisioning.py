@@ -36,57 +36,70 @@ def provisioning_assets(slugs: list[str]) -> list[dg.AssetsDefinition]:
     """The assets for these connected apps; none at all without any."""
     if not slugs:
         return []
-    return [*map(accounts_asset, slugs), reconciliation_asset(slugs), actions_asset(), report_asset(slugs)]
+    return [accounts_assets(slugs), reconciliation_asset(slugs), actions_asset(), report_asset(slugs)]
 
 
-def accounts_asset(slug: str) -> dg.AssetsDefinition:
-    """The accounts of one app, as of its last complete list."""
-    one = app(slug)
-    key = accounts_key(slug)
+def accounts_assets(slugs: list[str]) -> dg.AssetsDefinition:
+    """The accounts of each app, as of its last complete list; one step, which reads the apps side by side."""
 
     @dg.multi_asset(
-        name=f"read_{slug}".replace("-", "_"),
+        name="read_accounts",
         partitions_def=companies,
-        specs=[
-            dg.AssetSpec(
-                key,
-                group_name="provisioning",
-                kinds={slug.replace("_", ""), "duckdb"},
-                owners=OWNERS,
-                description=f"Every account in {one.name}. Removing there: {one.removal} ({one.removal_note}).",
-                metadata={"dagster/table_name": "warehouse.provisioning.accounts"},
-            )
-        ],
+        can_subset=True,
+        specs=[_accounts_spec(slug) for slug in slugs],
         check_specs=[
             dg.AssetCheckSpec(
                 "complete",
-                asset=key,
-                description="All pages were read, from the tenant that was connected, each id once.",
+                asset=accounts_key(slug),
+                description="All pages were read, of the tenant that was connected, each id once.",
             )
+            for slug in slugs
         ],
     )
     def accounts(context: dg.AssetExecutionContext, pipeline: PipelineResource) -> Iterator[Any]:
-        def read(company: str) -> list[AppRead]:
-            return refresh_accounts(pipeline.settings(), pipeline.store(), pipeline.company(company), [slug])
+        wanted = [slug for slug in slugs if accounts_key(slug) in context.selected_asset_keys]
+
+        def read(company: str) -> dict[str, AppRead]:
+            settings = pipeline.settings()
+            found = refresh_accounts(settings, pipeline.store(), pipeline.company(company), wanted)
+            return {one.slug: one for one in found}
 
         reads, problems = each_company(context, read)
-        bad = {company: one.problem for company, found in reads.items() for one in found if one.problem}
-        yield dg.AssetCheckResult(
-            asset_key=key,
-            check_name="complete",
-            passed=not bad and not problems,
-            severity=dg.AssetCheckSeverity.ERROR,
-            description="; ".join(f"{company}: {problem}" for company, problem in bad.items()) or None,
-        )
-        yield from finish(context, {key: {company: _read(found) for company, found in reads.items()}}, problems)
+        for slug in wanted:
+            bad = {company: found[slug].problem for company, found in reads.items() if slug in found}
+            said = [f"{company}: {problem}" for company, problem in bad.items() if problem]
+            key = dg.AssetCheckKey(accounts_key(slug), "complete")
+            if key in context.selected_asset_check_keys:
+                yield dg.AssetCheckResult(
+                    asset_key=key.asset_key,
+                    check_name=key.name,
+                    passed=not said and not problems,
+                    severity=dg.AssetCheckSeverity.ERROR,
+                    description="; ".join(said) or None,
+                )
+        metadata = {
+            accounts_key(slug): {company: _read(found.get(slug)) for company, found in reads.items()} for slug in wanted
+        }
+        yield from finish(context, metadata, problems)
 
     return accounts
 
 
-def _read(found: list[AppRead]) -> dict[str, Any]:
-    if not found:
+def _accounts_spec(slug: str) -> dg.AssetSpec:
+    one = app(slug)
+    return dg.AssetSpec(
+        accounts_key(slug),
+        group_name="provisioning",
+        kinds={slug.replace("_", ""), "duckdb"},
+        owners=OWNERS,
+        description=f"Every account in {one.name}. Removing there {one.removal}: {one.removal_note}.",
+        metadata={"dagster/table_name": "warehouse.provisioning.accounts"},
+    )
+
+
+def _read(one: AppRead | None) -> dict[str, Any]:
+    if one is None:
         return {"connected": False}
-    one = found[0]
     if one.problem:
         return {"problem": one.problem, "read_at": dg.MetadataValue.timestamp(one.read_at)}
     return {

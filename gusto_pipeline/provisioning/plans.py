@@ -90,10 +90,11 @@ class Plan:
 
 
 def write_plan(plan: Plan, folder: Path) -> Path:
-    """The plan as JSON in `folder`, named by its hash; a file of the same plan is left as it is. Mode 0600."""
+    """The plan as JSON in `folder`, named by its hash; of a file of the same plan only the time changes. Mode 0600."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / f"plan-{plan.id}.json"
     if path.exists():
+        path.touch()
         return path
     tree = {
         "gusto_pipeline_plan": VERSION,
