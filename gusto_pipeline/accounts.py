@@ -154,7 +154,7 @@ def read_app(
 
 
 def _session(settings: Settings, wanted: App, credentials: Any, **options: Any) -> Session:
-    return Session(wanted, credentials, base_url=settings.provisioning.app(wanted.slug).base_url or None, **options)
+    return Session(wanted, credentials, base_url=settings.base_url(wanted.slug) or None, **options)
 
 
 def _consented(wanted: App, session: Session, record: Record, obtain: Obtain, clock: Clock) -> Record:

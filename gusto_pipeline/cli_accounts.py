@@ -27,7 +27,7 @@ from gusto_pipeline.gusto.client import GustoClient
 from gusto_pipeline.provisioning import links
 from gusto_pipeline.provisioning.app import App
 from gusto_pipeline.provisioning.apply import Applied
-from gusto_pipeline.provisioning.apps import SLUGS, app
+from gusto_pipeline.provisioning.apps import EVERY, SLUGS, app
 from gusto_pipeline.provisioning.plans import Plan
 from gusto_pipeline.provisioning.reconciliation import Decision
 from gusto_pipeline.sync import Company, UnknownCompanyError, connected_companies, find_company, open_store
@@ -66,8 +66,8 @@ def connect(settings: Settings, slug: str, company: str | None, obtain: Obtain) 
 
     Each field may come from the environment, as `<APP>_<FIELD>`, such as ASANA_CLIENT_SECRET.
     """
-    if slug not in SLUGS:
-        raise ConfigError(f"{slug!r} cannot be connected; {nearest(slug, ['gusto', 'google', *SLUGS])}")
+    if slug not in EVERY:
+        raise ConfigError(f"{slug!r} cannot be connected; {nearest(slug, ['gusto', 'google', *EVERY])}")
     wanted, store = app(slug), open_store(settings)
     of = one_company(settings, company)
     fields = {}

@@ -30,7 +30,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from gusto_pipeline.gusto.catalog import CATEGORIES
-from gusto_pipeline.provisioning.apps import SLUGS
+from gusto_pipeline.provisioning.apps import LEARNING, SLUGS
 
 PRODUCTION = "https://api.gusto.com"
 DEMO = "https://api.gusto-demo.com"
@@ -317,6 +317,85 @@ class Provisioning(_Section):
         return self.apps.get(slug, ManagedApp())
 
 
+class LearnerField(_Section):
+    """What goes into one custom user data field of the learning portal."""
+
+    field: str = Field(description="The field's label in the portal")
+    attribute: str = Field(default="", description="As `gusto-pipeline learners attributes` lists them")
+    sql: str = Field(default="", description="In place of an attribute, an SQL expression over them")
+    values: dict[str, str] = Field(
+        default_factory=dict, description="Gusto's value to the portal's; values that lack here go as they are"
+    )
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if bool(self.attribute) == bool(self.sql):
+            raise ValueError("needs either `attribute` or `sql`")
+        return self
+
+
+class LearnerGroup(_Section):
+    """Who is put into one group of the learning portal."""
+
+    group: str = Field(description="The group's title or id")
+    where: str = Field(
+        min_length=1,
+        description="SQL condition over the attributes, email_domain, created_on (the learner's first day in the "
+        "portal) and custom['label of a field']",
+    )
+
+
+class LearnerInvite(_Section):
+    """When people become learners, and how they are told."""
+
+    when: Literal["added", "hire_date"] = Field(
+        default="hire_date", description="added: as soon as they are in Gusto; hire_date: on their first day"
+    )
+    how: Literal["active_with_mail", "active", "pending"] = Field(
+        default="active_with_mail",
+        description="active_with_mail, active: learners at once, welcomed by mail or not (the portal's own setting has "
+        "to fit); pending: learners once they accept an invitation",
+    )
+
+
+class Learners(_Section):
+    """Who becomes a learner in the connected learning portal, how, and what the portal knows of them."""
+
+    base_url: Annotated[str, AfterValidator(_http_if_any)] = Field(
+        default="", description="A stand-in for the portal's address; empty: the portal itself"
+    )
+    mode: Literal["observe", "plan", "auto"] = Field(
+        default="observe",
+        description="observe: report only; plan: do what a person approved; auto: do what rules allow",
+    )
+    who: str = Field(
+        default="worker_type IN ('employee', 'contractor')",
+        min_length=1,
+        description="SQL condition over provisioning.people for who is to be a learner",
+    )
+    invite: LearnerInvite = LearnerInvite()
+    sso: bool = Field(default=False, description="People sign in through an identity provider and need no password")
+    address: Literal["work", "personal", "work_or_personal"] = Field(
+        default="work", description="Which of their e-mail addresses is the login"
+    )
+    fields: tuple[LearnerField, ...] = Field(default=(), description="Custom user data, beside name and address")
+    groups: tuple[LearnerGroup, ...] = Field(default=(), description="Groups that learners join, and leave, by rule")
+    hour: int = Field(default=6, ge=0, le=23, description="Hour of the daily run, in the timezone of `sync`")
+
+    @model_validator(mode="after")
+    def _no_passwords_beside_sso(self) -> Self:
+        if self.sso and self.invite.how == "pending":
+            raise ValueError("`invite.how: pending` makes people set a password, which `sso` says they do not need")
+        return self
+
+    @model_validator(mode="after")
+    def _each_field_once(self) -> Self:
+        names = [rule.field for rule in self.fields]
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two rules fill the field {', '.join(repeated)}")
+        return self
+
+
 def _files(name: str, categories: Sequence[str], format: str) -> list[str]:
     """The files, without their ending, that an output called `name` is made of, as names that differ in case alone."""
     tables = [table.name for category in categories for table in CATEGORIES[category].tables()]
@@ -334,6 +413,7 @@ class Settings(_Section):
     spreadsheets: Spreadsheets = Spreadsheets()
     jobs: tuple[FlattenJob, ...] = ()
     provisioning: Provisioning = Provisioning()
+    learners: Learners = Learners()
     notify: Notify = Notify()
 
     @field_validator("jobs")
@@ -376,6 +456,10 @@ class Settings(_Section):
         """What is told of a flatten job, and whom; of anything else, what the section `notify` says."""
         own = next((found.notify for found in self.jobs if found.name == job), Notify())
         return self.notify.model_copy(update=own.model_dump(include=own.model_fields_set))
+
+    def base_url(self, slug: str) -> str:
+        """The stand-in for an app's address; empty: the app itself."""
+        return self.learners.base_url if slug in LEARNING else self.provisioning.app(slug).base_url
 
     @property
     def warehouse(self) -> Path:

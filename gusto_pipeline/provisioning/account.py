@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 
 class Status(StrEnum):
@@ -62,6 +62,8 @@ class NewAccount:
 
     groups, role and licence are the app's own ids or names, as the connection's settings give them. password: the
     first one, where the app wants one; without it a random one is set that nobody knows, to be reset at first use.
+    fields: values of the app's custom fields, by name. invite: ask them to join instead of making the account at once,
+    where the app can do both. single_sign_on: they never need a password.
     """
 
     email: str
@@ -76,10 +78,23 @@ class NewAccount:
     licence: str | None = None
     groups: tuple[str, ...] = ()
     password: str | None = field(default=None, repr=False)
+    fields: Mapping[str, str] = field(default_factory=dict)
+    invite: bool = False
+    single_sign_on: bool = False
 
     @property
     def display_name(self) -> str:
         return f"{self.given_name} {self.family_name}".strip()
+
+
+@dataclass(frozen=True)
+class CustomField:
+    """A field of accounts that the app's administrator made up. choices: all values it takes; None: any of its kind."""
+
+    id: str
+    name: str
+    kind: Literal["text", "decimal", "integer", "date"] = "text"
+    choices: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,13 @@ An action whose answer never came is settled by reading, never by repeating it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
+from gusto_pipeline.provisioning.app import App
 from gusto_pipeline.provisioning.errors import (
     AlreadyExistsError,
     AppError,
@@ -81,7 +82,9 @@ def create(session: Session, new: NewAccount) -> Outcome:
     there = app.find(session, new.email)
     if _lives(there):
         return Outcome(False, there)
-    trouble = _attempt(lambda: app.create(session, new), AlreadyExistsError)
+    trouble, made = _attempt(lambda: app.create(session, new), AlreadyExistsError)
+    if isinstance(made, Account):
+        return Outcome(True, made)
     there = _look(session, lambda: app.find(session, new.email), _lives)
     if _lives(there):
         return Outcome(True, there)
@@ -131,13 +134,72 @@ def invite_again(session: Session, account_id: str) -> Outcome:
     return Outcome(True, there)
 
 
+def update(session: Session, account_id: str, changes: Mapping[str, Any]) -> Outcome:
+    """Changes what is named of an account (see `App.update`), and reads back that it did.
+
+    Raises NotFoundError when it is gone, OutcomeUnknownError when the app said yes and did nothing.
+    """
+    app = session.app
+    if app.update is None:
+        raise UnsupportedError(f"{app.name} cannot change accounts")
+    change = app.update
+    return _change(
+        session,
+        account_id,
+        lambda session, account: change(session, account, changes),
+        lambda account: account is not None and shows(app, account, changes),
+    )
+
+
+def shows(app: App, account: Account, changes: Mapping[str, Any]) -> bool:
+    """Whether an account is as `changes` want it already; the case of addresses does not count."""
+    values = app.values(account) if app.values else {}
+    return (
+        account.given_name == changes.get("given_name", account.given_name)
+        and account.family_name == changes.get("family_name", account.family_name)
+        and changes.get("email", "").casefold() in ("", *map(str.casefold, account.emails[:1]))
+        and all(values.get(name, "") == value for name, value in changes.get("fields", {}).items())
+    )
+
+
+def join(session: Session, account_id: str, group: str) -> Outcome:
+    """Puts an account into a group."""
+    return _membership(session, session.app.join, account_id, group, wanted=True)
+
+
+def leave(session: Session, account_id: str, group: str) -> Outcome:
+    """Takes an account out of a group."""
+    return _membership(session, session.app.leave, account_id, group, wanted=False)
+
+
+def _membership(
+    session: Session,
+    call: Callable[[Session, Account, str], object] | None,
+    account_id: str,
+    group: str,
+    *,
+    wanted: bool,
+) -> Outcome:
+    """The answer counts; the group is only read, which may take many pages, when there was none."""
+    app = session.app
+    if call is None or app.members is None:
+        raise UnsupportedError(f"{app.name} cannot change who is in a group")
+    account = app.account(session, account_id)
+    if account is None:
+        raise NotFoundError(f"{app.name} has no account {account_id}")
+    trouble, _ = _attempt(lambda: call(session, account, group), AlreadyExistsError if wanted else NotFoundError)
+    if isinstance(trouble, OutcomeUnknownError) and (account_id in app.members(session, group)) is not wanted:
+        raise trouble
+    return Outcome(not isinstance(trouble, AlreadyExistsError | NotFoundError), account)
+
+
 def restore(session: Session, account: Account) -> Outcome:
     """Takes a deleted account out of the app's bin."""
     call = _able(session, session.app.restore, "restore deleted accounts")
     there = session.app.account(session, account.id)
     if _lives(there):
         return Outcome(False, there)
-    trouble = _attempt(lambda: call(session, there or account))
+    trouble, _ = _attempt(lambda: call(session, there or account))
     there = _look(session, lambda: session.app.account(session, account.id), _lives)
     if _lives(there):
         return Outcome(True, there)
@@ -156,7 +218,7 @@ def _change(
         return Outcome(False, account)
     if account is None:
         raise NotFoundError(f"{app.name} has no account {account_id}")
-    trouble = _attempt(lambda: call(session, account), NotFoundError)
+    trouble, _ = _attempt(lambda: call(session, account), NotFoundError)
     after = _look(session, lambda: app.account(session, account_id), settled)
     if settled(after):
         return Outcome(True, after)
@@ -169,15 +231,16 @@ def _lives(account: Account | None) -> TypeGuard[Account]:
     return account is not None and account.status is not Status.DELETED
 
 
-def _attempt(call: Callable[[], object], settles: type[AppError] = OutcomeUnknownError) -> AppError | None:
-    """Runs the call; gives back the error that only reading can settle: an unknown outcome, or `settles`."""
+def _attempt(
+    call: Callable[[], object], settles: type[AppError] = OutcomeUnknownError
+) -> tuple[AppError | None, object]:
+    """Runs the call; gives the error that only reading can settle (an unknown outcome, or `settles`) and its result."""
     try:
-        call()
+        return None, call()
     except AppError as error:
         if not isinstance(error, OutcomeUnknownError | settles):
             raise
-        return error
-    return None
+        return error, None
 
 
 def _look(

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 import httpx
 
-from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
+from gusto_pipeline.provisioning.account import Account, CustomField, NewAccount, Status, Tenant
 from gusto_pipeline.provisioning.errors import AppError, IncompleteReadError
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import SignIn
@@ -34,9 +34,12 @@ class App:
     tenant: what the connection reaches, by one harmless request. accounts: every account, all pages, ended ones too
     if the app lists them; checks the app's own total with `counted` where there is one. account: one by id, None if
     there is provably none. find: the one whose login is this address, None if there is none.
-    create: makes or invites; may return nothing, since what counts is read back. suspend, reactivate, remove,
-    invite_again, cancel_invitation, restore (out of the bin): take the account as just read. hand_over: gives what an
-    account owns to another (account, to), before removal. groups: id to name. join, leave: (account, group id).
+    create: makes or invites; returns nothing, since what counts is read back, or the account where the app will not
+    show it. suspend, reactivate, remove, invite_again, cancel_invitation, restore (out of the bin): take the account as
+    just read. hand_over: gives what an account owns to another (account, to), before removal. groups: id to name.
+    join, leave: (account, group id). members: ids of the accounts in a group. update: (account, what changes:
+    given_name, family_name, email, and custom `fields` by name). fields: the custom fields there are; values: what an
+    account holds in them, as text by name.
 
     Answers:
     refusal: the error in an answer, in the vendor's words, None when there is none or the status says it all; sees
@@ -74,6 +77,10 @@ class App:
     groups: Callable[[Session], Mapping[str, str]] | None = None
     join: Callable[[Session, Account, str], object] | None = None
     leave: Callable[[Session, Account, str], object] | None = None
+    members: Callable[[Session, str], frozenset[str]] | None = None
+    update: Callable[[Session, Account, Mapping[str, Any]], object] | None = None
+    fields: Callable[[Session], tuple[CustomField, ...]] | None = None
+    values: Callable[[Account], Mapping[str, str]] | None = None
 
     refusal: Callable[[httpx.Response], AppError | None] | None = None
     wait: Callable[[httpx.Response, datetime], float | None] | None = None

@@ -219,6 +219,11 @@ def _perform(session: Session, item: Item) -> actions.Outcome:
             return (actions.suspend if session.app.suspend else actions.remove)(session, _id(item))
         case "reactivate":
             return actions.reactivate(session, _id(item))
+        case "update":
+            return actions.update(session, _id(item), item.new or {})
+        case "join" | "leave":
+            assert item.new
+            return (actions.join if item.action == "join" else actions.leave)(session, _id(item), item.new["group"])
         case "restore":
             return actions.restore(session, Account(id=_id(item), status=Status.DELETED))
     raise ValueError(f"{item.action} is not for an app to carry out")
@@ -281,6 +286,8 @@ def _came_true(session: Session, action: str, account: Account | None) -> bool:
             return status in (None, Status.DELETED) or (deactivates and status is Status.SUSPENDED)
         case "reactivate":
             return status in (Status.ACTIVE, Status.INVITED)
+        case "update" | "join" | "leave":  # the next plan sees what is still to be done
+            return False
         case "invite_again":  # whether the mail went out cannot be read; better one too few than two
             return status is Status.INVITED
     return False

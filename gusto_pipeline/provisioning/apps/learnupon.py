@@ -1,0 +1,313 @@
+"""LearnUpon: the learners of one portal, by its REST API version 1.
+
+A portal has learners, listed as users, and invitations, listed apart and without names or dates. Whether an invitation
+into the portal (rather than into a group) is listed at all is not documented: where it is not, the answer to sending it
+is all there is. Whether a new learner gets a welcome mail is the portal's own setting; no call can say it. Some changes
+are answered with success and have no effect, among them `enabled` as a JSON boolean in some portals; it is then sent
+as text. Nothing here deletes a learner, because the learning record would go as well.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Literal
+from weakref import WeakKeyDictionary
+
+import httpx
+
+from gusto_pipeline.provisioning.account import Account, CustomField, NewAccount, Status, Tenant
+from gusto_pipeline.provisioning.app import App, instant
+from gusto_pipeline.provisioning.errors import (
+    AlreadyExistsError,
+    AppError,
+    InvalidError,
+    MalformedAnswerError,
+    NoSeatError,
+    NotFoundError,
+)
+from gusto_pipeline.provisioning.session import Session, retry_after
+from gusto_pipeline.provisioning.signin import Field, basic_auth
+
+INVITATION = "invitation/"  # begins the id of an invitation
+PAGE = 500
+LEARNER = 1  # portal_membership_type_id
+# type_id of a custom user data field; 4 to 6 are drop-downs.
+KINDS: dict[int, Literal["text", "decimal", "integer", "date"]] = {
+    1: "text", 2: "decimal", 3: "integer", 4: "text", 5: "decimal", 6: "integer", 7: "date",
+}  # fmt: skip
+CHOICES = (4, 5, 6)
+
+_known: WeakKeyDictionary[Session, tuple[CustomField, ...]] = WeakKeyDictionary()
+
+
+def tenant(session: Session) -> Tenant:
+    session.get("/users/customuserdata")
+    portal = session.record["portal"]
+    return Tenant(portal, f"{portal}.learnupon.com")
+
+
+def accounts(session: Session) -> Iterator[Account]:
+    there = set()
+    for row in _pages(session, "/users", "user"):
+        account = _user(row)
+        there |= {email.casefold() for email in account.emails}
+        yield account
+    for account in _invitations(session):
+        if there.isdisjoint(email.casefold() for email in account.emails):
+            there |= {email.casefold() for email in account.emails}
+            yield account
+
+
+def account(session: Session, account_id: str) -> Account | None:
+    if account_id.startswith(INVITATION):
+        return next((account for account in _invitations(session) if account.id == account_id), None)
+    try:
+        rows = session.get(f"/users/{account_id}")["user"]
+    except NotFoundError:
+        tenant(session)  # it is the user that is not there, not the portal
+        return None
+    if not rows:
+        return None
+    named = {field.id: field.name for field in fields(session)}
+    given = rows[0].get("customDataFieldValues") or ()
+    data = {named.get(str(each["definition_id"]), str(each["definition_id"])): each["value"] for each in given}
+    return _user({"CustomData": data} | rows[0])
+
+
+def find(session: Session, email: str) -> Account | None:
+    """The search ignores what it does not know and then gives everybody, so what it gives is compared."""
+    wanted = email.casefold()
+    found = map(_user, session.get("/users/search", {"email": email}).get("user") or ())
+    return next((each for each in (*found, *_invitations(session)) if wanted in map(str.casefold, each.emails)), None)
+
+
+def create(session: Session, new: NewAccount) -> Account | None:
+    """role: learner, and nothing else. invite: the person has to accept before they are a learner."""
+    person: dict[str, Any] = {"email": new.email, "first_name": new.given_name, "last_name": new.family_name}
+    if new.fields:
+        person["CustomData"] = dict(new.fields)
+    if new.invite:
+        return _invite(session, person)
+    person |= {
+        "password": new.password or secrets.token_urlsafe(24),
+        "enabled": True,
+        "user_type": "learner",
+        "change_password_on_first_login": not new.single_sign_on,
+    }
+    session.send("POST", "/users", json={"User": person})
+    return None
+
+
+def suspend(session: Session, account: Account) -> None:
+    _enable(session, account, False)
+
+
+def reactivate(session: Session, account: Account) -> None:
+    _enable(session, account, True)
+
+
+def cancel_invitation(session: Session, account: Account) -> None:
+    session.send("DELETE", f"/group_invites/{account.id.removeprefix(INVITATION)}")
+
+
+def invite_again(session: Session, account: Account) -> None:
+    """A second invitation is refused while there is one, so that one goes first."""
+    cancel_invitation(session, account)
+    _invite(session, {"email": account.emails[0]})
+
+
+def update(session: Session, account: Account, changes: Mapping[str, Any]) -> None:
+    names = {"given_name": "first_name", "family_name": "last_name", "email": "email"}
+    user: dict[str, Any] = {names[name]: value for name, value in changes.items() if name in names}
+    if custom := changes.get("fields"):
+        user["CustomData"] = dict(custom)
+    session.send("PUT", f"/users/{account.id}", json={"User": user})
+
+
+def fields(session: Session) -> tuple[CustomField, ...]:
+    """Custom user data fields, read once a session."""
+    if session not in _known:
+        rows = session.get("/users/customuserdata").get("customDataFieldDefinitions") or ()
+        _known[session] = tuple(_field(row) for row in rows)
+    return _known[session]
+
+
+def values(account: Account) -> dict[str, str]:
+    given = account.raw.get("CustomData") or {}
+    return {str(name): str(value) for name, value in given.items() if value is not None and value != ""}
+
+
+def groups(session: Session) -> dict[str, str]:
+    return {str(row["id"]): row.get("title") or "" for row in _pages(session, "/groups", "groups")}
+
+
+def members(session: Session, group: str) -> frozenset[str]:
+    return frozenset(str(row["user_id"]) for row in _memberships(session, group))
+
+
+def join(session: Session, account: Account, group: str) -> None:
+    if account.id.startswith(INVITATION):
+        return  # nobody is a member before they have accepted
+    membership = {"group_id": _number(group), "user_id": _number(account.id)}
+    made = session.json(session.send("POST", "/group_memberships", json={"GroupMembership": membership}))
+    if not made or not made.get("id"):
+        raise MalformedAnswerError(f"LearnUpon put {account.id} into group {group} and does not say that it did")
+
+
+def leave(session: Session, account: Account, group: str) -> None:
+    for row in _memberships(session, group):
+        if str(row["user_id"]) == account.id:
+            session.send("DELETE", f"/group_memberships/{row['id']}")
+            return
+    raise NotFoundError(f"LearnUpon: {account.id} is not in group {group}")
+
+
+def refusal(response: httpx.Response) -> AppError | None:
+    if response.status_code == 401 or response.is_server_error:
+        return None
+    try:
+        body = response.json()
+        message = str(body.get("message") or body.get("error") or "") if isinstance(body, dict) else ""
+        failed = isinstance(body, dict) and body.get("response_type") == "ERROR"
+    except ValueError:
+        message, failed = "", False
+    if response.is_success and not failed:
+        return None
+    if response.status_code in (403, 404) and not message:
+        return None
+    said, words = message.rstrip(".") or "no reason given", message.lower()
+    if response.status_code == 404:
+        return NotFoundError(f"LearnUpon: {said}")
+    if "already" in words or "duplicate" in words or "has been taken" in words:
+        return AlreadyExistsError(f"LearnUpon: {said}. Nothing is left to do")
+    if "licen" in words or "seat" in words or "user limit" in words:
+        return NoSeatError(f"LearnUpon has no free licence: {said}. Buy one, or disable somebody")
+    return InvalidError(f"LearnUpon: {said}. Correct it in Gusto or in pipeline.yaml, section learners")
+
+
+def wait(response: httpx.Response, received_at: datetime) -> float | None:
+    """A portal's quota is by minute and week; an answer of 429 does not always say when to go on."""
+    if response.status_code != 429:
+        return None
+    asked = retry_after(response, received_at)
+    return 30.0 if asked is None else asked
+
+
+def _pages(session: Session, path: str, rows: str, **query: str) -> Iterator[dict[str, Any]]:
+    """All rows; a page says in a header whether another follows. Without the header a full page has another."""
+    number = 1
+    while True:
+        response = session.send("GET", path, params={"page": number, "per_page": PAGE, **query})
+        page = (session.json(response) or {}).get(rows) or []
+        yield from page
+        follows = response.headers.get("lu-has-next-page", str(len(page) >= PAGE))
+        if follows.strip().lower() != "true":
+            return
+        number += 1
+
+
+def _invitations(session: Session) -> Iterator[Account]:
+    for row in _pages(session, "/group_invites", "group_invite"):
+        if str(row.get("invite_status")).lower() == "sent" and row.get("invite_email_address"):
+            yield _invited(f"{INVITATION}{row['id']}", row["invite_email_address"], row)
+
+
+def _invited(account_id: str, email: str, raw: Mapping[str, Any]) -> Account:
+    kept = {key: value for key, value in raw.items() if key != "accept_url"}  # whoever has it may accept
+    return Account(id=account_id, status=Status.INVITED, emails=(email,), raw=kept)
+
+
+def _memberships(session: Session, group: str) -> Iterator[dict[str, Any]]:
+    return _pages(session, "/group_memberships", "group_memberships", group_id=group)
+
+
+def _invite(session: Session, person: Mapping[str, Any]) -> Account:
+    invite = {**person, "portal_membership_type_id": LEARNER}
+    try:
+        made = session.json(session.send("POST", "/portal_invite", json={"Invite": invite})) or {}
+    except AlreadyExistsError as error:
+        wanted = person["email"].casefold()
+        listed = (each for each in _invitations(session) if wanted in map(str.casefold, each.emails))
+        there = next(listed, None)
+        if there is None and "invite" not in str(error).lower():
+            raise  # it is a learner already
+        return there or _invited(f"{INVITATION}{person['email']}", person["email"], {})
+    return _invited(f"{INVITATION}{made['id']}", made.get("email") or person["email"], made)
+
+
+def _enable(session: Session, account: Account, enabled: bool) -> None:
+    for sent in (enabled, str(enabled).lower()):
+        session.send("PUT", f"/users/{account.id}", json={"User": {"enabled": sent}})
+        rows = session.get(f"/users/{account.id}").get("user") or ()
+        if rows and bool(rows[0].get("enabled")) is enabled:
+            return
+
+
+def _field(row: Mapping[str, Any]) -> CustomField:
+    type_id = int(row["type_id"])
+    offered = row.get("predefined_values") or ()
+    offered = offered.splitlines() if isinstance(offered, str) else offered
+    choices = tuple(str(value) for value in offered) if type_id in CHOICES else None
+    return CustomField(str(row["id"]), row["label"], KINDS.get(type_id, "text"), choices)
+
+
+def _user(row: Mapping[str, Any]) -> Account:
+    enabled = str(row.get("enabled", True)).lower() == "true"
+    kind = row.get("user_type") or "learner"
+    return Account(
+        id=str(row["id"]),
+        status=Status.ACTIVE if enabled else Status.SUSPENDED,
+        user_name=row.get("username"),
+        emails=(row["email"],) if row.get("email") else (),
+        given_name=row.get("first_name"),
+        family_name=row.get("last_name"),
+        display_name=" ".join(filter(None, (row.get("first_name"), row.get("last_name")))) or None,
+        last_activity=instant(row.get("last_sign_in_at")),
+        created_at=instant(row.get("created_at")),
+        role=kind,
+        admin=kind == "admin",
+        licence=row.get("membership_type"),
+        raw=row,
+    )
+
+
+def _number(text: str) -> int | str:
+    return int(text) if text.isdecimal() else text
+
+
+APP = App(
+    slug="learnupon",
+    name="LearnUpon",
+    base_url="https://{portal}.learnupon.com/api/v1",
+    sign_in=basic_auth(
+        Field("username_key", "Username key (Settings > Integrations > API Keys)"),
+        Field("password_key", "Password key", secret=True),
+        Field("portal", "Portal (what stands before .learnupon.com)"),
+    ),
+    removal="deactivates",
+    removal_note="the learner is disabled and their learning record stays; in sub-portals they are disabled as well",
+    rate_limit="by minute and week, for each portal",
+    invites=True,
+    invitation_life=timedelta(hours=72),
+    tenant=tenant,
+    accounts=accounts,
+    account=account,
+    find=find,
+    create=create,
+    suspend=suspend,
+    reactivate=reactivate,
+    remove=suspend,
+    invite_again=invite_again,
+    cancel_invitation=cancel_invitation,
+    groups=groups,
+    join=join,
+    leave=leave,
+    members=members,
+    update=update,
+    fields=fields,
+    values=values,
+    refusal=refusal,
+    wait=wait,
+)
