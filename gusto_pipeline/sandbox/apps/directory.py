@@ -9,7 +9,7 @@ import random
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
 
 from gusto_pipeline.sandbox.faults import Faults
@@ -168,7 +168,9 @@ def settle(directory: Directory, company: Company, seed: str) -> None:
 
     def add(person: dict[str, Any], n: int, email: str, **more: Any) -> Member:
         given = person.get("preferred_first_name") or person["first_name"]
-        created = now - timedelta(days=rng.randint(30, 900))
+        hired = date.fromisoformat(person["spells"][-1]["hire_date"] if "spells" in person else person["start_date"])
+        age = max((today - hired).days - rng.randint(0, 10), 1)  # made when they came
+        created = now - timedelta(days=age)
         seen = now - timedelta(days=rng.randint(0, 20))
         base = {"created_at": created, "last_seen": seen, "employee_number": person.get("employee_code")}
         return directory.add(email, given, person["last_name"], **(base | more))
