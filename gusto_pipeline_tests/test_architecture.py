@@ -13,7 +13,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "gusto_pipeline"
 FILES = sorted(PACKAGE.rglob("*.py"))
-CLI = {"cli", "cli_accounts", "cli_common", "cli_demo"}
+CLI = {"cli", "cli_accounts", "cli_common", "cli_demo", "cli_hr"}
 ORCHESTRATION = {"assets", "automation", "resources", "definitions"}
 
 FOUNDATION = {"clock", "schema"}

@@ -461,7 +461,8 @@ def _check_jobs_offered(call: Call) -> None:
 
 
 def _given_job(call: Call) -> Record:
-    values = {name: call.body[name] for name in ("title", "hire_date", "two_percent_shareholder") if name in call.body}
+    names = ("title", "hire_date", "two_percent_shareholder")
+    values: Record = {name: call.body[name] for name in names if name in call.body}
     if not isinstance(values.get("hire_date", ""), str):
         raise invalid("hire_date", "Hire date is invalid")
     _check_date("hire_date", values.get("hire_date"))
