@@ -91,7 +91,8 @@ def warehouse(folder: Path, file: Path) -> dict[str, int]:
 
     table = CATEGORIES["employees"].sources[0].table
     pages = tuple(LandedPage(page, "/v1/employees", "request", NOW) for page in sorted(folder.iterdir()))
-    done = load(Warehouse(file, [table]), "company", [Landing(table, pages, len(pages) * PER_PAGE)], seen_at=NOW)
+    with Warehouse(file, [table]).write() as connection:
+        done = load(connection, [Landing("company", table, pages, len(pages) * PER_PAGE)], seen_at=NOW)["company"]
     return {name: done.rows[name] for name in ("employees", *CHILDREN)}
 
 

@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -84,7 +83,7 @@ def pipeline(folder: Path, base_url: str, tokens: dict[str, str]) -> dict[str, A
     from gusto_pipeline.config import Settings
     from gusto_pipeline.gusto.catalog import EMPLOYEES
     from gusto_pipeline.gusto.client import GustoClient
-    from gusto_pipeline.sync import Company, sync_category
+    from gusto_pipeline.sync import Company, sync_companies
 
     started = time.perf_counter()
     settings = Settings(home=folder)
@@ -97,13 +96,11 @@ def pipeline(folder: Path, base_url: str, tokens: dict[str, str]) -> dict[str, A
             request.headers["Authorization"] = f"Bearer {self.token}"
             yield request
 
-    def sync(uuid: str) -> dict[str, int]:
-        with GustoClient(base_url, Bearer(tokens[uuid]), grant=uuid) as client:
-            return sync_category(EMPLOYEES, Company(uuid, uuid, uuid), client, settings).rows
+    def connect(company: Company) -> GustoClient:
+        return GustoClient(base_url, Bearer(tokens[company.uuid]), grant=company.uuid)
 
-    with ThreadPoolExecutor(len(tokens)) as pool:
-        done = list(pool.map(sync, tokens))
-    rows = {name: sum(rows[name] for rows in done) for name in ("employees", "jobs", "compensations")}
+    done = sync_companies(EMPLOYEES, [Company(uuid, uuid, uuid) for uuid in tokens], connect, settings)
+    rows = {name: sum(synced.rows[name] for synced in done.values()) for name in ("employees", "jobs", "compensations")}
     return {"rows": rows, "seconds": time.perf_counter() - started}
 
 

@@ -1,7 +1,8 @@
-"""Syncing a category of a company: ask Gusto, land the answers, load them. The one place that joins the two.
+"""Syncing a category of companies: ask Gusto, land the answers, load them. The one place that joins the two.
 
-Requests come first and the warehouse's lock is held only for the load, so a slow Gusto blocks nobody. Every attempt is
-written to meta.syncs, also the failed ones.
+Companies are asked side by side. Whatever has landed by the time the warehouse is free is loaded in one transaction, so
+its lock is held only for loads and a slow Gusto blocks nobody. Every attempt is written to meta.syncs, also the failed
+ones.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import os
 import re
 import shutil
 import unicodedata
-from collections.abc import Generator, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -30,11 +32,16 @@ from gusto_pipeline.gusto.catalog import CATEGORIES, Category, Per, Source
 from gusto_pipeline.gusto.client import GustoClient
 from gusto_pipeline.gusto.errors import NotFoundError
 from gusto_pipeline.gusto.fetch import Fetched, fetch, fetch_dropped, is_gone
-from gusto_pipeline.warehouse.flatten import quote
-from gusto_pipeline.warehouse.load import Check, LandedPage, Landing, load
-from gusto_pipeline.warehouse.warehouse import Warehouse
+from gusto_pipeline.warehouse.flatten import inline, literal, quote
+from gusto_pipeline.warehouse.load import Check, LandedPage, Landing, Load, load
+from gusto_pipeline.warehouse.warehouse import Warehouse, WarehouseError
 
 _ABANDONED = timedelta(days=1)
+_SIDE_BY_SIDE = 16
+_MOMENT = 0.1
+
+Connect = Callable[["Company"], AbstractContextManager[GustoClient]]
+Outcomes = dict[str, "Synced | Exception"]  # by slug
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,7 @@ class Synced:
     category: str
     company: Company
     rows: dict[str, int]
-    checks: tuple[Check, ...]
+    checks: Sequence[Check]
     drift: dict[str, list[str]]
     requests: int
     started_at: datetime
@@ -187,41 +194,58 @@ def sync_category(
     accept_shrink: bool = False,
     clock: Clock = utcnow,
 ) -> Synced:
-    """Bring one category of one company up to date in the warehouse.
+    """Bring one category of one company up to date in the warehouse, as `sync_companies` does; raises what that
+    gives."""
+    done = sync_companies(
+        category,
+        [company],
+        lambda _: nullcontext(client),
+        settings,
+        run_id=run_id,
+        accept_shrink=accept_shrink,
+        clock=clock,
+    )[company.slug]
+    if isinstance(done, Exception):
+        raise done
+    return done
 
-    Raises GustoError, LoadError, DroppedFileError or WarehouseError; the last good rows then stay, and the attempt is
-    in meta.syncs with what went wrong.
+
+def sync_companies(
+    category: Category,
+    companies: Iterable[Company],
+    connect: Connect,
+    settings: Settings,
+    *,
+    run_id: str = "",
+    accept_shrink: bool = False,
+    clock: Clock = utcnow,
+) -> Outcomes:
+    """Bring one category of each company up to date in the warehouse; gives by slug what came of it.
+
+    `connect` opens a client that uses a company's grant. One company's trouble never stops another: it gives a
+    GustoError, LoadError, DroppedFileError, WarehouseError or what `connect` raised, its last good rows stay, and the
+    attempt is in meta.syncs with what went wrong.
     """
-    warehouse = open_warehouse(settings)
-    started, sent = clock(), client.requests_sent
+    sync = _Sync(category, connect, settings, open_warehouse(settings), run_id, accept_shrink, clock)
     settings.landing.mkdir(parents=True, exist_ok=True, mode=0o700)
     _remove_abandoned(settings.landing)
-    folder = Path(mkdtemp(prefix=f"{company.slug}-{category.name}-", dir=settings.landing))
-    try:
-        landings, notes, origin, versions = [], [], "api", set()
-        for source in category.sources:
-            fetched, came_from = _fetch(source, company, client, settings, folder, clock)
-            if fetched is None:
-                notes.append(f"{source.name}: Gusto no longer offers this and no CSV was dropped")
-                origin = "none"
-                continue
-            origin = came_from
-            versions |= {page.answer.api_version for page in fetched}
-            landings.append(_landing(source, fetched))
-        done = load(warehouse, company.uuid, landings, seen_at=started, accept_shrink=accept_shrink)
-        rows = _counts(warehouse, company, category) | done.rows if notes else done.rows
-        synced = Synced(
-            category.name, company, rows, done.checks, done.drift, client.requests_sent - sent, started, clock(),
-            ", ".join(sorted(versions)), origin, tuple(notes),
-        )  # fmt: skip
-        _record(warehouse, company, category, synced, "ok", run_id, "", clock)
-        return synced
-    except Exception as error:
-        failed = Synced(category.name, company, {}, (), {}, client.requests_sent - sent, started, clock(), "", "", ())
-        _record(warehouse, company, category, failed, "failed", run_id, str(error), clock)
-        raise
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    outcomes: Outcomes = {}
+    with TemporaryDirectory(prefix=f"{category.name}-", dir=settings.landing, ignore_cleanup_errors=True) as landing:
+        pool = ThreadPoolExecutor(_SIDE_BY_SIDE)
+        try:
+            asking = {pool.submit(sync.ask, company, Path(landing) / company.slug) for company in companies}
+            with suppress(WarehouseError):  # which loading meets again
+                sync.warehouse.make()  # while Gusto answers
+            while asking:
+                first, asking = wait(asking, return_when=FIRST_COMPLETED)
+                more, asking = wait(asking, timeout=_MOMENT)
+                attempts = [future.result() for future in first | more]
+                outcomes |= sync.settle(attempts)
+                for attempt in attempts:
+                    shutil.rmtree(attempt.folder, ignore_errors=True)
+        finally:
+            pool.shutdown(cancel_futures=True)
+    return outcomes
 
 
 def _remove_abandoned(landing: Path) -> None:
@@ -232,39 +256,141 @@ def _remove_abandoned(landing: Path) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _fetch(
-    source: Source,
-    company: Company,
-    client: GustoClient,
-    settings: Settings,
-    folder: Path,
-    clock: Clock,
-) -> tuple[list[Fetched] | None, str]:
-    parents: list[str] = []
-    if source.per:
-        with open_warehouse(settings).read() as connection:
-            parents = parents_of(connection, source.per, company)
-    try:
-        return fetch(source, company.uuid, client, folder, parents, clock), "api"
-    except NotFoundError as error:
-        if not is_gone(error, source):
-            raise
-    drop_folder = settings.sync.applicants_folder
-    return fetch_dropped(source, company.slug, company.uuid, drop_folder, folder, clock), "csv"
+@dataclass
+class _Attempt:
+    """What asking a company brought: answers landed in `folder`, or what went wrong."""
+
+    company: Company
+    folder: Path
+    started_at: datetime
+    landings: list[Landing] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    versions: set[str] = field(default_factory=set)
+    origin: str = ""
+    requests: int = 0
+    problem: Exception | None = None
 
 
-def _landing(source: Source, fetched: list[Fetched]) -> Landing:
-    pages = tuple(
-        LandedPage(
-            page.file,
-            page.answer.path,
-            page.answer.request_id,
-            page.answer.received_at,
-            (page.parent,) if page.parent else (),
+@dataclass(frozen=True)
+class _Sync:
+    """A sync of one category under way."""
+
+    category: Category
+    connect: Connect
+    settings: Settings
+    warehouse: Warehouse
+    run_id: str
+    accept_shrink: bool
+    clock: Clock
+
+    def ask(self, company: Company, folder: Path) -> _Attempt:
+        """Land a company's answers in `folder`."""
+        attempt = _Attempt(company, folder, self.clock())
+        try:
+            folder.mkdir()
+            with self.connect(company) as client:
+                sent = client.requests_sent
+                try:
+                    for source in self.category.sources:
+                        self._land(source, client, attempt)
+                finally:
+                    attempt.requests = client.requests_sent - sent
+        except Exception as problem:
+            attempt.problem = problem
+        return attempt
+
+    def _land(self, source: Source, client: GustoClient, attempt: _Attempt) -> None:
+        company, folder = attempt.company, attempt.folder
+        parents: list[str] = []
+        if source.per:
+            with self.warehouse.read() as connection:
+                parents = parents_of(connection, source.per, company)
+        origin, fetched = "api", None
+        try:
+            fetched = fetch(source, company.uuid, client, folder, parents, self.clock)
+        except NotFoundError as error:
+            if not is_gone(error, source):
+                raise
+            origin = "csv"
+            drop_folder = self.settings.sync.applicants_folder
+            fetched = fetch_dropped(source, company.slug, company.uuid, drop_folder, folder, self.clock)
+        if fetched is None:
+            attempt.notes.append(f"{source.name}: Gusto no longer offers this and no CSV was dropped")
+            attempt.origin = "none"
+            return
+        attempt.origin = origin
+        attempt.versions |= {page.answer.api_version for page in fetched}
+        pages = tuple(
+            LandedPage(
+                page.file,
+                page.answer.path,
+                page.answer.request_id,
+                page.answer.received_at,
+                (page.parent,) if page.parent else (),
+            )
+            for page in fetched
         )
-        for page in fetched
-    )
-    return Landing(source.table, pages, _total(source, fetched))
+        attempt.landings.append(Landing(company.uuid, source.table, pages, _total(source, fetched)))
+
+    def settle(self, attempts: Sequence[_Attempt]) -> Outcomes:
+        """Load all that has landed and record every attempt, in one transaction. If somebody's answers refuse the
+        load, halves are loaded until only theirs are left out."""
+        landed = [attempt for attempt in attempts if not attempt.problem]
+        try:
+            with self.warehouse.write() as connection:
+                landings = [landing for attempt in landed for landing in attempt.landings]
+                loads = load(connection, landings, seen_at=self.clock(), accept_shrink=self.accept_shrink)
+                outcomes = {
+                    attempt.company.slug: attempt.problem
+                    or self._synced(connection, attempt, loads.get(attempt.company.uuid))
+                    for attempt in attempts
+                }
+                self._record(connection, attempts, outcomes)
+                return outcomes
+        except WarehouseError as problem:
+            return {attempt.company.slug: attempt.problem or problem for attempt in attempts}
+        except Exception as problem:
+            if len(landed) == 1:
+                landed[0].problem = problem
+                return self.settle(attempts)
+            if not landed:
+                raise
+        half = len(attempts) // 2
+        return self.settle(attempts[:half]) | self.settle(attempts[half:])
+
+    def _synced(self, connection: duckdb.DuckDBPyConnection, attempt: _Attempt, load: Load | None) -> Synced:
+        load, of_company = load or Load({}, [], {}), f"company_uuid = {literal(attempt.company.uuid)}"
+        rows = dict(load.rows)
+        for table in self.category.tables():
+            if table.name not in rows:  # nothing arrived for it, so it is as it was
+                sql = f"SELECT count(*) FROM staging.{quote(table.name)} WHERE {of_company}"
+                rows[table.name] = connection.execute(sql).fetchall()[0][0]
+        return Synced(
+            self.category.name, attempt.company, rows, tuple(load.checks), load.drift, attempt.requests,
+            attempt.started_at, self.clock(), ", ".join(sorted(attempt.versions)), attempt.origin, tuple(attempt.notes),
+        )  # fmt: skip
+
+    def _record(self, connection: duckdb.DuckDBPyConnection, attempts: Sequence[_Attempt], outcomes: Outcomes) -> None:
+        companies, syncs = [], []
+        for attempt in attempts:
+            company, done = attempt.company, outcomes[attempt.company.slug]
+            companies.append((company.uuid, company.slug, company.name))
+            if isinstance(done, Synced):
+                result = ("ok", sum(done.rows.values()), done.origin, done.api_version, "")
+            else:
+                result = ("failed", 0, "", "", str(done))
+            started, finished = attempt.started_at.isoformat(), self.clock().isoformat()
+            syncs.append((company.uuid, self.category.name, started, finished, attempt.requests, self.run_id, *result))
+        uuids = ", ".join(literal(attempt.company.uuid) for attempt in attempts)
+        connection.execute(f"DELETE FROM meta.companies WHERE company_uuid IN ({uuids})")
+        connection.execute(
+            f"INSERT INTO meta.companies BY NAME {inline(('company_uuid', 'company', 'name'), companies)}"
+        )
+        columns = (
+            "company_uuid", "category", "started_at", "finished_at", "requests", "run_id",
+            "status", "rows", "origin", "api_version", "problem",
+        )  # fmt: skip
+        connection.execute(f"INSERT INTO meta.syncs BY NAME {inline(columns, syncs)}")
 
 
 def _total(source: Source, fetched: list[Fetched]) -> int | None:
@@ -276,41 +402,8 @@ def _total(source: Source, fetched: list[Fetched]) -> int | None:
     return None if None in totals else sum(total or 0 for total in totals)
 
 
-def _counts(warehouse: Warehouse, company: Company, category: Category) -> dict[str, int]:
-    """Rows that each table of a category holds, for those that a sync brought nothing for."""
-    with warehouse.read() as connection:
-        return {
-            table.name: connection.execute(
-                f"SELECT count(*) FROM staging.{quote(table.name)} WHERE company_uuid = $1", [company.uuid]
-            ).fetchall()[0][0]
-            for table in category.tables()
-        }
-
-
 def parents_of(connection: duckdb.DuckDBPyConnection, per: Per, company: Company) -> list[str]:
     """The ids a source is asked about one by one, from the rows synced before."""
-    column = quote(per.column)
-    sql = f"SELECT DISTINCT {column} FROM staging.{quote(per.table)} WHERE company_uuid = $1 ORDER BY {column}"
-    return [row[0] for row in connection.execute(sql, [company.uuid]).fetchall()]
-
-
-def _record(
-    warehouse: Warehouse,
-    company: Company,
-    category: Category,
-    synced: Synced,
-    status: str,
-    run_id: str,
-    problem: str,
-    clock: Clock,
-) -> None:
-    with warehouse.write() as connection:
-        connection.execute("DELETE FROM meta.companies WHERE company_uuid = $1", [company.uuid])
-        connection.execute("INSERT INTO meta.companies VALUES ($1, $2, $3)", [company.uuid, company.slug, company.name])
-        connection.execute(
-            "INSERT INTO meta.syncs VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-            [
-                company.uuid, category.name, status, synced.started_at, clock(), synced.requests,
-                sum(synced.rows.values()), synced.origin, synced.api_version, run_id, problem,
-            ],
-        )  # fmt: skip
+    staging, of_company = f"staging.{quote(per.table)}", f"company_uuid = {literal(company.uuid)}"
+    sql = f"SELECT DISTINCT {quote(per.column)} FROM {staging} WHERE {of_company} ORDER BY 1"
+    return [row[0] for row in connection.execute(sql).fetchall()]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
+import time
 from datetime import timedelta
 
 import pytest
@@ -11,15 +13,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gusto_pipeline.clock import utcnow
-from gusto_pipeline.gusto.errors import GustoError
+from gusto_pipeline.gusto.catalog import CATEGORIES
+from gusto_pipeline.gusto.errors import GustoError, ServerError
 from gusto_pipeline.sync import (
     Company,
+    Synced,
     UnknownCompanyError,
     connected_companies,
     find_company,
     open_store,
     slugify,
+    sync_companies,
 )
+from gusto_pipeline.warehouse.load import LoadError, LoadRefusedError
+from gusto_pipeline.warehouse.warehouse import WarehouseError
 from gusto_pipeline_tests.conftest import connected
 
 
@@ -148,3 +155,103 @@ def test_a_field_gusto_adds_is_reported_once_and_no_error(pipeline):
     for _ in range(2):
         assert pipeline.sync("departments").drift == {"departments": ["cost_center"]}
     assert pipeline.query("SELECT source, field FROM meta.drift") == [("departments", "cost_center")]
+
+
+class TestManyCompanies:
+    @pytest.fixture
+    def three(self, tmp_path):
+        """Three companies synced yesterday, whose employees have had a new name since."""
+        with connected(tmp_path, companies=3, employees=5) as pipeline:
+            self.sync(pipeline)
+            for company in pipeline.sandbox.world.companies:
+                for employee in company.employees.values():
+                    employee["preferred_first_name"] = "New"
+            yield pipeline
+
+    def sync(self, pipeline, connect=None, **options):
+        employees = CATEGORIES["employees"]
+        return sync_companies(employees, pipeline.companies, connect or pipeline.client, pipeline.settings, **options)
+
+    def renewed(self, pipeline):
+        """The companies whose new names are in the warehouse."""
+        found = pipeline.query("SELECT DISTINCT company_uuid FROM staging.employees WHERE preferred_first_name = 'New'")
+        return {company.slug for company in pipeline.companies if (company.uuid,) in found}
+
+    def test_each_gets_its_own_rows_and_record(self, three):
+        done = self.sync(three, run_id="run 2")
+        assert self.renewed(three) == set(done) == {company.slug for company in three.companies}
+        for company in three.companies:
+            assert done[company.slug].rows["employees"] == three.count("employees", company) == 5
+            assert done[company.slug].requests == 1
+        recorded = "SELECT company_uuid, status, requests FROM meta.syncs WHERE run_id = 'run 2' ORDER BY ALL"
+        assert three.query(recorded) == sorted((company.uuid, "ok", 1) for company in three.companies)
+
+    @staticmethod
+    def misspelt(pipeline, bad):
+        next(iter(pipeline.sandbox.world.companies[1].employees.values()))["date_of_birth"] = "in May"
+        return LoadError, "date_of_birth of record .* is not a DATE"
+
+    @staticmethod
+    def doubled(pipeline, bad):
+        first, second, *_ = pipeline.sandbox.world.companies[1].employees.values()
+        second["uuid"] = first["uuid"]
+        return LoadRefusedError, "1 rows repeat the key uuid"
+
+    @staticmethod
+    def refused(pipeline, bad):
+        pipeline.sandbox.fault(f"5xx=503:/companies/{bad.uuid}/")
+        return ServerError, "503"
+
+    @staticmethod
+    def forgotten(pipeline, bad):
+        open_store(pipeline.settings).delete(f"gusto/{bad.slug}")
+        return GustoError, bad.slug
+
+    @pytest.mark.parametrize("trouble", ["misspelt", "doubled", "refused", "forgotten"])
+    def test_one_in_trouble_keeps_its_last_good_rows_and_stops_no_other(self, three, trouble):
+        first, bad, last = three.companies
+        error, words = getattr(self, trouble)(three, bad)
+        done = self.sync(three, run_id="run 2")
+        assert self.renewed(three) == {first.slug, last.slug}
+        assert {slug for slug, outcome in done.items() if isinstance(outcome, Synced)} == {first.slug, last.slug}
+        with pytest.raises(error, match=words):
+            raise done[bad.slug]
+        recorded = "SELECT status, problem FROM meta.syncs WHERE run_id = 'run 2' AND company_uuid = $1"
+        assert three.query(recorded, bad.uuid) == [("failed", str(done[bad.slug]))]
+        assert three.query(recorded, last.uuid) == [("ok", "")]
+
+    def test_all_of_them_may_be_in_trouble(self, three):
+        three.sandbox.fault("5xx=503")
+        done = self.sync(three, run_id="run 2")
+        assert {type(outcome) for outcome in done.values()} == {ServerError}
+        assert three.query("SELECT count(*) FROM meta.syncs WHERE run_id = 'run 2' AND status = 'failed'") == [(3,)]
+
+    def test_whoever_is_slow_keeps_nobody_waiting(self, three):
+        """The last company gets its client when the others' rows are there."""
+        slow = three.companies[2]
+
+        def connect(company):
+            if company == slow:
+                others = {company.slug for company in three.companies} - {slow.slug}
+                deadline = time.monotonic() + 20
+                while self.renewed(three) != others:
+                    assert time.monotonic() < deadline
+            return three.client(company)
+
+        done = self.sync(three, connect)
+        assert [outcome for outcome in done.values() if isinstance(outcome, Exception)] == []
+        assert slow.slug in self.renewed(three)
+
+    def test_a_warehouse_that_cannot_be_opened_is_told_of_each(self, three):
+        three.settings.warehouse.write_text("this is no database")
+        done = self.sync(three)
+        assert len(done) == 3
+        assert all(
+            isinstance(outcome, WarehouseError) and "cannot be opened" in str(outcome) for outcome in done.values()
+        )
+
+
+def test_any_name_of_a_company_is_recorded_as_it_is(pipeline):
+    name = 'O\'Brien "& Søn"\n株式会社'
+    pipeline.sync("departments", dataclasses.replace(pipeline.company, name=name))
+    assert pipeline.query("SELECT name FROM meta.companies") == [(name,)]

@@ -1,6 +1,6 @@
 """One Gusto grant is one company, and one company is one partition of every asset."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import dagster as dg
@@ -42,15 +42,15 @@ Result = TypeVar("Result")
 
 
 def each_company(
-    context: dg.AssetExecutionContext, work: Callable[[str], Result]
+    context: dg.AssetExecutionContext, work: Callable[[str], Result], slugs: Iterable[str] | None = None
 ) -> tuple[dict[str, Result], dict[str, Exception]]:
-    """Do `work` for every company of the run; one company's problem never stops another.
+    """Do `work` for every company of the run, or only for `slugs`; one company's problem never stops another.
 
     Gives results and problems by partition key.
     """
     results: dict[str, Result] = {}
     problems: dict[str, Exception] = {}
-    for slug in context.partition_keys:
+    for slug in context.partition_keys if slugs is None else slugs:
         try:
             results[slug] = work(slug)
         except PROBLEMS as problem:

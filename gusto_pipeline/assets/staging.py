@@ -10,7 +10,7 @@ from gusto_pipeline.assets import connections
 from gusto_pipeline.assets.companies import OWNERS, companies, each_company, finish
 from gusto_pipeline.gusto.catalog import CATEGORIES, Category
 from gusto_pipeline.resources.pipeline import GustoResource, PipelineResource
-from gusto_pipeline.sync import Synced, sync_category
+from gusto_pipeline.sync import Synced, sync_companies
 from gusto_pipeline.warehouse.flatten import Rows, rows
 from gusto_pipeline.warehouse.load import Check, LoadRefusedError
 
@@ -54,19 +54,24 @@ def staging_asset(category: Category) -> dg.AssetsDefinition:
     def sync(
         context: dg.AssetExecutionContext, config: SyncConfig, gusto: GustoResource, pipeline: PipelineResource
     ) -> Iterator[Any]:
-        def one(slug: str) -> Synced:
-            company = pipeline.company(slug)
-            with gusto.client(company) as client:
-                return sync_category(
-                    category,
-                    company,
-                    client,
-                    pipeline.settings(),
-                    run_id=context.run.run_id,
-                    accept_shrink=config.accept_shrink,
-                )
+        found, unknown = each_company(context, pipeline.company)
+        outcomes = sync_companies(
+            category,
+            found.values(),
+            gusto.client,
+            pipeline.settings(),
+            run_id=context.run.run_id,
+            accept_shrink=config.accept_shrink,
+        )
 
-        synced, problems = each_company(context, one)
+        def one(slug: str) -> Synced:
+            outcome = outcomes[slug]
+            if isinstance(outcome, Exception):
+                raise outcome
+            return outcome
+
+        synced, problems = each_company(context, one, found)
+        problems |= unknown
         checked = [(slug, check) for slug, done in synced.items() for check in done.checks]
         for slug, problem in problems.items():
             if isinstance(problem, LoadRefusedError):

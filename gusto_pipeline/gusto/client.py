@@ -63,6 +63,9 @@ class TokenInfo:
     owner_type: str | None
 
 
+_tls_lock = threading.Lock()
+
+
 @functools.cache
 def _tls() -> SSLContext:
     return httpx.create_ssl_context()  # 20 ms each; one serves all clients
@@ -106,10 +109,12 @@ class GustoClient:
         self._count_lock = threading.Lock()
         self.requests_sent = 0
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="gusto")  # starts no thread until used
+        with _tls_lock:  # clients are made side by side
+            verify = base_url.startswith("https:") and _tls()
         self._http = httpx.Client(
             base_url=base_url,
             auth=auth,
-            verify=_tls(),
+            verify=verify,
             headers={
                 "Accept": "application/json",
                 "User-Agent": f"gusto-pipeline/{version('gusto-pipeline')}",

@@ -77,12 +77,16 @@ class Warehouse:
             except duckdb.IOException as error:
                 raise WarehouseError(f"{self.path}: {_first_line(error)} The last good state is kept.") from error
 
-    @contextmanager
-    def read(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A read-only connection. It takes the writers' lock too, since DuckDB refuses readers beside a writer."""
+    def make(self) -> None:
+        """Make the file, with its empty tables, unless there is one. Raises WarehouseError."""
         if not self.path.exists():
             with self.write():
                 pass
+
+    @contextmanager
+    def read(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A read-only connection. It takes the writers' lock too, since DuckDB refuses readers beside a writer."""
+        self.make()
         with self._open(read_only=True) as connection:
             yield connection
 
@@ -106,6 +110,8 @@ class Warehouse:
                 ) from error
             self.path.chmod(0o600)
             connection.execute("USE warehouse; SET TimeZone = 'UTC'")
+            # A commit goes into the file at once: closing would move it there anyway, and a log be written for nothing.
+            connection.execute("SET checkpoint_threshold = '0B'")
             yield connection
 
     def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
@@ -113,11 +119,15 @@ class Warehouse:
         script, fingerprint = _script(self.tables)
         try:
             known = connection.execute("FROM meta.catalog").fetchall()
-        except duckdb.CatalogException:
-            known = []  # a new file
-        if known != [(fingerprint,)]:
+        except duckdb.CatalogException:  # a new file
             connection.execute(script)
-            connection.execute(f"DELETE FROM meta.catalog; INSERT INTO meta.catalog VALUES ('{fingerprint}')")
+        else:
+            if known == [(fingerprint,)]:
+                return
+            for table_rows in self.rows():
+                connection.execute(";".join(_additions(table_rows)))
+            connection.execute(script)
+        connection.execute(f"DELETE FROM meta.catalog; INSERT INTO meta.catalog VALUES ('{fingerprint}')")
 
 
 @functools.cache
@@ -144,15 +154,20 @@ def _statements(tables: Sequence[Table]) -> Iterator[str]:
 
 
 def _table_statements(table_rows: Rows) -> Iterator[str]:
-    """DDL of one staging table. Columns a newer catalog adds are added to a table that exists."""
-    name = f"staging.{quote(table_rows.table.name)}"
-    columns = [(quote(column.name), column) for column in table_rows.columns]
-    yield f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(f'{quoted} {c.type}' for quoted, c in columns)})"
-    for quoted, column in columns:
-        yield f"ALTER TABLE {name} ADD COLUMN IF NOT EXISTS {quoted} {column.type}"
+    """DDL of one staging table."""
+    name = table_rows.staging
+    columns = ", ".join(f"{quote(column.name)} {column.type}" for column in table_rows.columns)
+    yield f"CREATE TABLE IF NOT EXISTS {name} ({columns})"
     yield f"COMMENT ON TABLE {name} IS {literal(table_rows.table.comment)}"
-    for quoted, column in columns:
-        yield f"COMMENT ON COLUMN {name}.{quoted} IS {literal(column.comment)}"
+    for column in table_rows.columns:
+        yield f"COMMENT ON COLUMN {name}.{quote(column.name)} IS {literal(column.comment)}"
+
+
+def _additions(table_rows: Rows) -> Iterator[str]:
+    """Columns a newer catalog has, for a table that exists."""
+    for column in table_rows.columns:
+        name = quote(column.name)
+        yield f"ALTER TABLE IF EXISTS {table_rows.staging} ADD COLUMN IF NOT EXISTS {name} {column.type}"
 
 
 def _first_line(error: duckdb.Error) -> str:

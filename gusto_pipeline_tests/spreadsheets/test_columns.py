@@ -17,8 +17,14 @@ from gusto_pipeline.spreadsheets.layout import Choice, Layout
 from gusto_pipeline.spreadsheets.workbook import Subject, write_tables
 from gusto_pipeline.spreadsheets.writers import SpreadsheetError, Written
 from gusto_pipeline.warehouse.flatten import rows
-from gusto_pipeline.warehouse.load import load
-from gusto_pipeline_tests.warehouse.landing import COMPANY, NOW, SOURCES, landing, load_records, open_warehouse
+from gusto_pipeline_tests.warehouse.landing import (
+    COMPANY,
+    SOURCES,
+    landing,
+    load_landed,
+    load_records,
+    open_warehouse,
+)
 
 
 class Book:
@@ -418,7 +424,8 @@ def test_what_is_remembered_is_of_each_workbook_by_itself(departments):
 
 
 def test_a_field_in_the_answers_of_another_company_is_none_of_this_one(departments):
-    landed = landing(departments.folder, SOURCES["departments"].table, [[department(1, novel=7)]])
-    load(departments.warehouse, "another", [landed], seen_at=NOW)
+    answers = [[department(1, novel=7)]]
+    landed = landing(departments.folder, SOURCES["departments"].table, answers, company="another")
+    load_landed(departments.warehouse, landed)
     assert departments.synced(department(1)).warnings == ()
     assert "novel" not in departments.header()

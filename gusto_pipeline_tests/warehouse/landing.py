@@ -26,20 +26,27 @@ def open_warehouse(folder: Path) -> Warehouse:
     return Warehouse(folder / "warehouse.duckdb", [source.table for source in SOURCES.values()])
 
 
-def landing(folder: Path, table: Table, answers: Sequence[Any], total: int | None = None) -> Landing:
+def landing(
+    folder: Path, table: Table, answers: Sequence[Any], total: int | None = None, company: str = COMPANY
+) -> Landing:
     """`answers` are the bodies of one page each: a list of records, or one object."""
     pages = []
     for number, answer in enumerate(answers, 1):
-        file = folder / f"{table.name}-{number:03d}.json"
+        file = folder / f"{company}-{table.name}-{number:03d}.json"
         file.write_text(json.dumps(answer), encoding="utf-8")
         links = tuple(f"employee-{number}" for _ in table.links)
         pages.append(LandedPage(file, f"/v1/{table.name}", f"request-{number}", NOW, links))
-    return Landing(table, tuple(pages), total)
+    return Landing(company, table, tuple(pages), total)
 
 
 def load_records(warehouse: Warehouse, folder: Path, source: str, records: list[Any], **options: Any) -> Load:
     landed = landing(folder, SOURCES[source].table, [records], options.pop("total", None))
-    return load(warehouse, COMPANY, [landed], seen_at=NOW, **options)
+    return load_landed(warehouse, landed, **options)[COMPANY]
+
+
+def load_landed(warehouse: Warehouse, *landings: Landing, **options: Any) -> dict[str, Load]:
+    with warehouse.write() as connection:
+        return load(connection, landings, seen_at=NOW, **options)
 
 
 def staged(connection: duckdb.DuckDBPyConnection, rows: Rows) -> list[tuple[Any, ...]]:

@@ -14,9 +14,17 @@ from hypothesis import strategies as st
 from gusto_pipeline.schema import Table
 from gusto_pipeline.warehouse.drift import look_into, new_fields, no_longer_sent, with_fields
 from gusto_pipeline.warehouse.flatten import Rows, quote, rows
-from gusto_pipeline.warehouse.load import LandedPage, Landing, load
+from gusto_pipeline.warehouse.load import LandedPage, Landing
 from gusto_pipeline.warehouse.warehouse import Warehouse
-from gusto_pipeline_tests.warehouse.landing import COMPANY, NOW, SOURCES, landing, load_records, open_warehouse
+from gusto_pipeline_tests.warehouse.landing import (
+    COMPANY,
+    NOW,
+    SOURCES,
+    landing,
+    load_landed,
+    load_records,
+    open_warehouse,
+)
 
 
 @pytest.fixture
@@ -119,7 +127,7 @@ def test_a_row_is_known_by_whom_the_request_was_about(warehouse, tmp_path):
         LandedPage(page.file, f"/v1/employees/{person}/employment_history", page.request_id, NOW, (person,))
         for page, person in zip(pages.pages, people, strict=True)
     )
-    load(warehouse, COMPANY, [Landing(pages.table, asked)], seen_at=NOW)
+    load_landed(warehouse, Landing(COMPANY, pages.table, asked))
     with warehouse.read() as connection:
         found = novel(connection, rows_of("employment_history", "employment_history"), "novel")
     assert found == [(people[0], "1", "a"), (people[0], "2", "b"), (people[1], "1", "c")]
@@ -170,7 +178,7 @@ def test_each_row_gets_its_own_value_in_every_table(source, tmp_path_factory):
         (page,) = landing(folder, table, [records]).pages
         links = (asked_about,) if table.links else ()
         page = LandedPage(page.file, f"/v1/x/{asked_about}", "r", NOW, links)
-        load(warehouse, COMPANY, [Landing(table, (page,))], seen_at=NOW, accept_shrink=True)
+        load_landed(warehouse, Landing(COMPANY, table, (page,)), accept_shrink=True)
         told = []
         with warehouse.read() as connection:
             for found in rows(table):

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gusto_pipeline.schema import JSON, LIST, TEXT, Table
-from gusto_pipeline.warehouse.flatten import rows
-from gusto_pipeline.warehouse.load import Landing, LoadError, LoadRefusedError, load
+from gusto_pipeline.warehouse.flatten import inline, rows
+from gusto_pipeline.warehouse.load import Landing, LoadError, LoadRefusedError
 from gusto_pipeline.warehouse.warehouse import Warehouse
 from gusto_pipeline_tests.warehouse.landing import (
     COMPANY,
@@ -21,6 +21,7 @@ from gusto_pipeline_tests.warehouse.landing import (
     SOURCES,
     expected,
     landing,
+    load_landed,
     load_records,
     open_warehouse,
     staged,
@@ -137,7 +138,7 @@ def test_losing_more_than_half_of_the_rows_needs_a_persons_word(warehouse, tmp_p
 
 def test_one_companys_load_leaves_the_other_companys_rows(warehouse, tmp_path):
     load_records(warehouse, tmp_path, "employees", [person(1)])
-    load(warehouse, "another", [landing(tmp_path, SOURCES["employees"].table, [[person(1)]])], seen_at=NOW)
+    load_landed(warehouse, landing(tmp_path, SOURCES["employees"].table, [[person(1)]], company="another"))
     with warehouse.read() as connection:
         found = connection.execute("SELECT company_uuid FROM staging.employees").fetchall()
     assert sorted(found) == [("another",), (COMPANY,)]
@@ -338,7 +339,7 @@ def test_answers_landed_in_several_batches_become_the_same_rows(warehouse, tmp_p
     monkeypatch.setattr("gusto_pipeline.warehouse.load._BATCH", 1)
     pages = [[person(2 * page, jobs=[{"uuid": f"j-{page}"}]), person(2 * page + 1)] for page in range(3)]
     landed = landing(tmp_path, SOURCES["employees"].table, pages, total=6)
-    done = load(warehouse, COMPANY, [landed], seen_at=NOW)
+    done = load_landed(warehouse, landed)[COMPANY]
     assert (done.rows["employees"], done.rows["jobs"]) == (6, 3)
     with warehouse.read() as connection:
         assert connection.execute("SELECT count(*), count(DISTINCT request_id) FROM raw.employees").fetchall() == [
@@ -353,7 +354,65 @@ def test_rows_numbered_across_answers_are_numbered_on_whatever_their_size(wareho
     table = SOURCES["employment_history"].table
     first, second = landing(tmp_path, table, [[{}, {}], [{}]]).pages
     same = dataclasses.replace(second, links=first.links)
-    load(warehouse, COMPANY, [Landing(table, (first, same))], seen_at=NOW)
+    load_landed(warehouse, Landing(COMPANY, table, (first, same)))
     with warehouse.read() as connection:
         found = connection.execute("SELECT position FROM staging.employment_history ORDER BY ALL").fetchall()
     assert found == [(1,), (2,), (3,)]
+
+
+class TestManyCompanies:
+    """Loaded at once, each as if it were alone."""
+
+    @pytest.mark.parametrize("source", ["employees", "employment_history", "payrolls"])
+    def test_together_they_become_what_each_becomes_alone(self, source, tmp_path_factory):
+        table, folder = SOURCES[source].table, tmp_path_factory.mktemp("many")
+        alone, together = (open_warehouse(folder / name) for name in ("alone", "together"))
+        names = [f"raw.{table.name}", *(table_rows.staging for table_rows in rows(table))]
+
+        @settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+        @given(st.lists(st.lists(records_of(table), max_size=3), min_size=2, max_size=3))
+        def check(answers: list[list[dict[str, object]]]) -> None:
+            for records in answers:
+                _number(table, records)
+            landings = [
+                landing(folder, table, [records], company=f"company-{number}") for number, records in enumerate(answers)
+            ]
+            loads = load_landed(together, *landings, accept_shrink=True)
+            for one in landings:
+                assert load_landed(alone, one, accept_shrink=True) == {one.company_uuid: loads[one.company_uuid]}
+            for name in names:
+                found = []
+                for warehouse in (alone, together):
+                    with warehouse.read() as connection:
+                        found.append(connection.execute(f"FROM {name}").fetchall())
+                assert sorted(found[0], key=repr) == sorted(found[1], key=repr)
+
+        check()
+
+    def test_what_one_lacks_is_counted_for_it_alone(self, warehouse, tmp_path):
+        table = SOURCES["employees"].table
+        good = landing(tmp_path, table, [[person(1), person(2)]], total=2, company="good")
+        bad = landing(tmp_path, table, [[person(1), person(1), {}]], total=4, company="bad")
+        with pytest.raises(LoadRefusedError) as caught:
+            load_landed(warehouse, good, bad)
+        assert {check.problem for check in caught.value.checks if not check.passed} == {
+            "1 rows have no uuid",
+            "1 rows repeat the key uuid",
+            "3 rows arrived where Gusto says there are 4",
+        }
+        assert count(warehouse, "employees") == 0
+
+    def test_one_that_nothing_arrived_for_is_emptied(self, warehouse, tmp_path):
+        table = SOURCES["employees"].table
+        both = [landing(tmp_path, table, [[person(1)]], company=company) for company in ("first", "second")]
+        load_landed(warehouse, *both)
+        loads = load_landed(warehouse, both[0], Landing("second", table, ()))
+        assert [loads[company].rows["employees"] for company in ("first", "second")] == [1, 0]
+        assert count(warehouse, "employees") == 1
+
+
+@given(st.lists(st.tuples(st.text(st.characters(blacklist_categories=("Cs",))), st.integers(0, 2**63 - 1))))
+def test_any_text_goes_into_sql_and_comes_out_as_it_was(records):
+    with duckdb.connect() as connection:
+        found = connection.execute(inline(("name", "number"), records)).fetchall()
+    assert found == [(name, str(number)) for name, number in records]
