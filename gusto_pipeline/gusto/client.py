@@ -110,7 +110,7 @@ class GustoClient:
         self.requests_sent = 0
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="gusto")  # starts no thread until used
         with _tls_lock:  # clients are made side by side
-            verify = base_url.startswith("https:") and _tls()
+            verify = not base_url.startswith("http:") and _tls()
         self._http = httpx.Client(
             base_url=base_url,
             auth=auth,
