@@ -29,8 +29,9 @@ SELECT
     END AS out_of_scope,
     bool_or(listed AND len([l FOR l IN leaves IF getvariable('today') BETWEEN l.first_day AND l.last_day]) > 0)
         AS on_leave,
-    first(work_email ORDER BY work_email IS NULL, NOT listed, rank, counts.first_day DESC, record) AS work_email,
-    first(personal_email ORDER BY personal_email IS NULL, NOT listed, rank, counts.first_day DESC, record)
+    first(work_email ORDER BY work_email IS NULL, NOT listed, rank, kind DESC, counts.first_day DESC, record)
+        AS work_email,
+    first(personal_email ORDER BY personal_email IS NULL, NOT listed, rank, kind DESC, counts.first_day DESC, record)
         AS personal_email,
     list_sort(list_distinct(flatten(list([
         {given: given_name, family: family_name},
@@ -64,5 +65,5 @@ FROM standing s
 JOIN persons p USING (person_id)
 LEFT JOIN provisioning.records manager ON (manager.company_uuid, manager.record) = (s.company_uuid, s.manager)
 QUALIFY row_number() OVER (
-    PARTITION BY s.person_id ORDER BY NOT s.listed, s.rank, s.counts.first_day DESC NULLS LAST, s.record
+    PARTITION BY s.person_id ORDER BY NOT s.listed, s.rank, s.kind DESC, s.counts.first_day DESC NULLS LAST, s.record
 ) = 1;
