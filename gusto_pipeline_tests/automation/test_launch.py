@@ -33,7 +33,7 @@ def test_a_run_for_two_companies_makes_flatten_jobs_too_and_tells_of_each(tmp_pa
     with connected(tmp_path, companies=2, employees=2) as pipeline:
         (tmp_path / "pipeline.yaml").write_text("jobs: [{name: list, category: departments, format: csv}]")
         settings = load_settings()
-        job = with_flatten_jobs(definitions(settings), "sync_departments_only", settings)
+        job = with_flatten_jobs(definitions(settings), ["sync_departments_only"], settings)
         steps: list[str] = []
         slugs = [company.slug for company in pipeline.companies]
         outcome = run_job(pipeline.instance, job, slugs, on_step=steps.append)
