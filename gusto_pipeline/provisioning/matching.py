@@ -222,13 +222,14 @@ def _find(
 
 
 class _Facts(NamedTuple):
-    """What SQL found of a pair. `early`, `late`: made long before the first day, or after the last."""
+    """What SQL found of a pair. `near`: the first day about which the account was made. `early`, `late`: it was made
+    long before the first day of all, or after the last."""
 
     evidence: list[dict[str, Any]]
     likeness: Alike | None
     made_on: date | None
     first_day: date | None
-    near: bool | None
+    near: date | None
     early: bool | None
     late: bool | None
 
@@ -254,7 +255,7 @@ def _weigh(
         if kind == "name" and facts.likeness and facts.likeness.close:
             kinds["name"] = shown
     if facts.near and ("name" in kinds or own or kinds.keys() - _NAMES):
-        kinds["start"] = f"{facts.first_day:%Y-%m-%d}"
+        kinds["start"] = f"{facts.near:%Y-%m-%d}"
     if not kinds:
         return None
     differ = facts.likeness is not None and facts.likeness.score < CONTRADICTS and "record" not in kinds

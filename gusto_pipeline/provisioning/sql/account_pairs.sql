@@ -139,7 +139,7 @@ WITH likely AS MATERIALIZED (
 )
 SELECT
     account_id, person_id, coalesce(evidence, []) AS evidence, created_on, first_day,
-    len([s FOR s IN p.spells IF abs(created_on - s.first_day) <= 14]) > 0 AS near,
+    [s.first_day FOR s IN p.spells IF abs(created_on - s.first_day) <= 14][1] AS near,
     created_on < first_day - 30 AS early,
     created_on > last_day + 1 AS late
 FROM pairs
