@@ -11,7 +11,13 @@ from gusto_pipeline.automation.hr import hr_jobs
 from gusto_pipeline.automation.jobs import category_jobs, flatten_job, provisioning_jobs, sync_everything
 from gusto_pipeline.automation.reload import follow_pipeline_yaml
 from gusto_pipeline.automation.schedules import daily_sync, flatten_schedule, provisioning_schedules
-from gusto_pipeline.automation.sensors import company_partitions, connections, failed_runs, good_runs
+from gusto_pipeline.automation.sensors import (
+    company_partitions,
+    connections,
+    failed_runs,
+    good_runs,
+    removals_due,
+)
 from gusto_pipeline.config import Settings, load_settings
 from gusto_pipeline.resources.pipeline import GustoResource, PipelineResource
 from gusto_pipeline.sync import open_store
@@ -39,7 +45,14 @@ def definitions(settings: Settings) -> dg.Definitions:
         asset_checks=[gusto_authorized, google_authorized],
         jobs=[sync_everything, *category_jobs, *flatten_jobs.values(), *account_jobs, *hr_jobs],
         schedules=[daily_sync(settings), *filter(None, flatten_schedules), *account_schedules],
-        sensors=[company_partitions, connections, failed_runs, good_runs, follow_pipeline_yaml(settings, definitions)],
+        sensors=[
+            company_partitions,
+            connections,
+            failed_runs,
+            good_runs,
+            follow_pipeline_yaml(settings, definitions),
+            *(removals_due(job) for job in account_jobs[1:]),
+        ],
         resources={
             "pipeline": pipeline,
             "gusto": GustoResource(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from gusto_pipeline.provisioning.account import Account
 from gusto_pipeline.provisioning.actions import Snapshot
 from gusto_pipeline.provisioning.app import App
 from gusto_pipeline.provisioning.apply import Applied
-from gusto_pipeline.provisioning.apps import app
+from gusto_pipeline.provisioning.apps import SLUGS, app
 from gusto_pipeline.provisioning.dismissal import Timing, t_end
 from gusto_pipeline.provisioning.errors import AppError
 from gusto_pipeline.provisioning.links import HandDecisionError
@@ -221,13 +221,15 @@ def carry_out(
     who: str,
     gusto: Callable[[], AbstractContextManager[GustoClient]] | None = None,
     just_made: bool = False,
+    modes: Mapping[str, apply.Mode] | None = None,
     clock: Clock = utcnow,
     on_step: Callable[[str, Item], object] = lambda step, item: None,
 ) -> Applied:
     """Apply a plan: settle what a crash left open, read the apps again, refuse a plan that no longer holds, then act.
 
     gusto: a client to ask about each person once more before a removal; without it the last sync counts. just_made: the
-    plan is of this minute, so only each account is read again. Raises PlanError for a stale plan, naming what changed.
+    plan is of this minute, so only each account is read again. modes: by app, in place of those of pipeline.yaml's
+    section provisioning. Raises PlanError for a stale plan, naming what changed.
     """
     warehouse = open_warehouse(settings)
 
@@ -245,7 +247,7 @@ def carry_out(
     with warehouse.write() as connection:
         now, slugs = clock(), {item.app for item in made.items}
         given: dict[str, Any] = {
-            "modes": {slug: settings.provisioning.app(slug).mode for slug in slugs},
+            "modes": modes or {slug: settings.provisioning.app(slug).mode for slug in slugs},
             "approved": log.approved_items(connection, company.uuid),
             "proven": log.apps_with_removals(connection, company.uuid),
             "now": now,
@@ -267,6 +269,33 @@ def carry_out(
 
     done = apply.carry_out(made, going, warehouse, session, who=who, clock=clock, still_so=still_so, on_step=on_step)
     return Applied(tuple(done), tuple(one for one in gated if one.verdict != "go"))
+
+
+AGAIN = timedelta(minutes=10)  # after this, what was due and could not be done is tried again
+
+
+def sweep_due(settings: Settings, company: Company, now: datetime) -> str:
+    """Why accounts should be swept now, from what was decided last; empty when nothing asks for it.
+
+    Somebody's access has ended since, or a removal that was due within the last day is still to be done.
+    """
+    acting = [slug for slug in SLUGS if settings.provisioning.app(slug).mode != "observe"]
+    with open_warehouse(settings).read() as connection:
+        try:
+            ended, waiting = connection.execute(
+                "SELECT count(*) FILTER (removal_at <= $2 AND removal_at > decided_at "
+                "  AND acct IN ('active', 'invited', 'lapsed')), "
+                "count(*) FILTER (state IN ('REMOVAL_DUE', 'UNKNOWN') AND removal_at > $2 - INTERVAL 1 DAY "
+                "  AND removal_at <= $2 AND decided_at <= $3 AND acct IN ('active', 'invited', 'lapsed') "
+                "  AND list_contains($4, app)) "
+                "FROM provisioning.decisions WHERE company_uuid = $1 AND link = 'linked'",
+                [company.uuid, now, now - AGAIN, acting],
+            ).fetchall()[0]
+        except duckdb.CatalogException:  # nothing was ever decided
+            return ""
+    if ended:
+        return f"the access of {ended} accounts has ended"
+    return f"{waiting} removals are still to be done" if waiting else ""
 
 
 def explain(

@@ -7,6 +7,7 @@ heals a company is noticed. Dagster keeps how far each has come: no run is told 
 import json
 import logging
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,11 +17,13 @@ from gusto_pipeline import notify
 from gusto_pipeline.assets.companies import companies
 from gusto_pipeline.assets.connections import GOOGLE, GUSTO, by_company, checked, shown
 from gusto_pipeline.assets.spreadsheets import CHANGES, NEWS
-from gusto_pipeline.automation.schedules import wanted_companies
+from gusto_pipeline.automation.schedules import companies_with_apps, wanted_companies
+from gusto_pipeline.clock import utcnow
 from gusto_pipeline.config import Notify
 from gusto_pipeline.google_connection import google_standing
 from gusto_pipeline.gusto.catalog import CATEGORIES
 from gusto_pipeline.lifecycle import last_good_sync, standings
+from gusto_pipeline.reconcile import AGAIN, sweep_due
 from gusto_pipeline.resources.pipeline import PipelineResource
 from gusto_pipeline.warehouse.warehouse import WarehouseError
 
@@ -67,6 +70,27 @@ def connections(context: dg.SensorEvaluationContext, pipeline: PipelineResource)
         if seen != known:
             events.append(dg.AssetCheckEvaluation(**checked(side, stands)))
     return dg.SensorResult(asset_events=events, cursor=json.dumps(now))
+
+
+def removals_due(job: Any) -> dg.SensorDefinition:
+    """A sensor that has a company's accounts swept as soon as somebody's access ends, and again until it has."""
+
+    @dg.sensor(
+        name="removals_due",
+        job=job,
+        minimum_interval_seconds=60,
+        description="Sweeps a company's accounts within minutes of the instant at which somebody's access ends, and "
+        "every ten minutes while a removal is still to be done.",
+    )
+    def sensor(context: dg.SensorEvaluationContext, pipeline: PipelineResource) -> Iterator[dg.RunRequest]:
+        now = utcnow()
+        for slug in companies_with_apps(pipeline):
+            if why := sweep_due(pipeline.settings(), pipeline.company(slug), now):
+                context.log.info(f"{slug}: {why}")
+                slot = int(now.timestamp() // AGAIN.total_seconds())
+                yield dg.RunRequest(run_key=f"{slug}-{slot}", partition_key=slug)
+
+    return sensor
 
 
 @dg.run_failure_sensor(
