@@ -123,10 +123,10 @@ def write_workbook(
 
 
 class Linked(NamedTuple):
-    """The cells of a sheet that lead somewhere and where to, the columns that do so in every cell that is not empty,
-    and those that were left out because Excel allows no more links."""
+    """The links of a sheet as XML, the columns that have one in every cell that is not empty, and those that were left
+    out because Excel allows no more."""
 
-    cells: list[tuple[str, str]]
+    cells: list[str]
     whole: set[int]
     left_out: list[int]
 
@@ -170,8 +170,11 @@ def _links(
         if len(found) > room:
             linked.left_out.append(link.column)
             continue
-        places = [(n, parts[link.sheet][(to - 1) // MAX_ROWS], (to - 1) % MAX_ROWS + 2) for n, to in found]
-        linked.cells.extend((f"{letters(link.column)}{n + 1}", cell_reference(sheet, row)) for n, sheet, row in places)
+        column, sheets = letters(link.column), [quoteattr(cell_reference(part, 0))[1:-2] for part in parts[link.sheet]]
+        linked.cells.extend(
+            f'<hyperlink ref="{column}{n + 1}" location="{sheets[(to - 1) // MAX_ROWS]}{(to - 1) % MAX_ROWS + 2}"/>'
+            for n, to in found
+        )
         shown = connection.execute(f"SELECT count(c{link.column}) FROM {here}").fetchall()[0][0]
         if found and len(found) == shown:
             linked.whole.add(link.column)
@@ -283,7 +286,7 @@ def _frozen(columns: Sequence[Column]) -> int:
     return min(3, ids + max(1, names))
 
 
-def _after_rows(plan: Plan, area: str, links: Sequence[tuple[str, str]]) -> Iterator[str]:
+def _after_rows(plan: Plan, area: str, links: Sequence[str]) -> Iterator[str]:
     """The worksheet's elements that follow its rows, in the order the schema wants."""
     yield f'<autoFilter ref="{area}"/>'
     if plan.sheet.greyed and plan.rows:
@@ -294,8 +297,8 @@ def _after_rows(plan: Plan, area: str, links: Sequence[tuple[str, str]]) -> Iter
         )
     if plan.sheet.tints and plan.rows:
         yield from _tints(plan, int(area.partition(":")[2].lstrip(ascii_uppercase)))
-    if linked := "".join(f'<hyperlink ref="{cell}" location={quoteattr(to)}/>' for cell, to in links):
-        yield f"<hyperlinks>{linked}</hyperlinks>"
+    if links:
+        yield f"<hyperlinks>{''.join(links)}</hyperlinks>"
     yield '<pageMargins left="0.7" right="0.7" top="0.75" bottom="0.75" header="0.3" footer="0.3"/>'
     yield '<pageSetup orientation="landscape"/>'
     if any(plan.notes):
@@ -315,9 +318,7 @@ def _tints(plan: Plan, last: int) -> Iterator[str]:
     yield "</conditionalFormatting>"
 
 
-def _worksheet(
-    plan: Plan, rows: Iterable[str], area: str, links: Sequence[tuple[str, str]], *, first: bool
-) -> Iterator[bytes]:
+def _worksheet(plan: Plan, rows: Iterable[str], area: str, links: Sequence[str], *, first: bool) -> Iterator[bytes]:
     frozen = _frozen(plan.sheet.columns)
     columns = "".join(
         f'<col min="{i}" max="{i}" width="{width}" customWidth="1"/>' for i, width in enumerate(plan.widths, 1)
