@@ -479,8 +479,12 @@ def _settled(find: Callable[[], str | None], make: Callable[[], str], *, again: 
         return found
     try:
         return make()
-    except _UNKNOWN:
-        if found := find():
+    except _UNKNOWN as lost:
+        try:
+            found = find()
+        except GustoError:
+            raise lost from None
+        if found:
             return found
         raise
 
@@ -646,8 +650,11 @@ def _merge(
         try:
             if free:
                 put(theirs, {"version": theirs["version"], **free})
-        except _UNKNOWN:
-            now = read()
+        except _UNKNOWN as lost:
+            try:
+                now = read()
+            except GustoError:
+                raise lost from None
             if not all(name not in _WRITE_ONLY and _same(name, now.get(name), free[name]) for name in free):
                 raise
         return list(free), conflicts

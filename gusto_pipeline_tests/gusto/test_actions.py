@@ -348,6 +348,7 @@ def test_what_could_not_be_looked_up_is_found_when_resumed(client, sandbox, comp
     with connect(sandbox, retries=0) as impatient:
         made = actions.create_employee(impatient, person, **everything(place))
     assert (made.status, len(newcomers(sandbox))) == (Status.FAILED, 1)
+    assert "Whether it was carried out is not known" in str(made.warnings[0])
     resumed = actions.resume(client, Created.from_json(made.to_json()))
     [row] = newcomers(sandbox)
     assert resumed.status == Status.DONE
@@ -587,6 +588,15 @@ def test_an_update_whose_answer_is_lost_is_looked_up(client, sandbox, place, fau
     done = actions.update_employee(client, uuid, home_address={"city": "Reno"})
     assert (done.status, done.changed) == (Status.DONE, {"home_address": ["city"]})
     assert newcomers(sandbox)[0]["home_addresses"][0]["city"] == "Reno"
+
+
+def test_an_update_that_cannot_be_looked_up_is_told(client, sandbox, place):
+    uuid = hire(client, place)
+    sandbox.fault("drop:every=2:times=1:/v1/home_addresses/", "5xx:every=3:times=1:/v1/home_addresses/")
+    with connect(sandbox, retries=0) as impatient:
+        done = actions.update_employee(impatient, uuid, home_address={"city": "Reno"})
+    assert done.status == Status.FAILED
+    assert "Whether it was carried out is not known" in str(done.warnings[0])
 
 
 def test_an_update_that_was_not_carried_out_is_told(client, sandbox, place):
