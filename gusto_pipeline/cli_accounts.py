@@ -43,13 +43,11 @@ def apps(
     markdown: Annotated[bool, typer.Option(help="Print the table of the README.")] = False,
 ) -> None:
     """What can be done in which app, and what removing somebody really does there."""
-    rows = [_capabilities(app(slug)) for slug in SLUGS]
+    rows = [capabilities(app(slug)) for slug in SLUGS]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
     elif markdown:
-        typer.echo(f"| {' | '.join(MATRIX)} |\n|{'---|' * len(MATRIX)}")
-        for row in rows:
-            typer.echo(f"| {' | '.join(row[column] for column in MATRIX)} |")
+        typer.echo(matrix(rows))
     else:
         columns = MATRIX[:6]
         table = Table(*columns, "removing", box=None, pad_edge=False)
@@ -59,6 +57,16 @@ def apps(
         for row in rows:
             said = [row["removing"].partition(": ")[2], f"plan: {row['plan']}", row["rate limit"]]
             console.print(f"\n{row['app']}: {'; '.join(filter(None, said))}", highlight=False)
+
+
+def matrix(rows: list[dict[str, str]]) -> str:
+    """The README's table of what can be done in which app."""
+    columns = (*MATRIX[:6], "removing", "plan")
+    lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+    for row in rows:
+        short = row | {"removing": row["removing"].partition(":")[0]}
+        lines.append(f"| {' | '.join(short[column] for column in columns)} |")
+    return "\n".join(lines)
 
 
 def connect(settings: Settings, slug: str, company: str | None, obtain: Obtain) -> AppConnection:
@@ -97,7 +105,8 @@ def one_company(settings: Settings, name: str | None) -> Company:
     return companies[0]
 
 
-def _capabilities(one: App) -> dict[str, str]:
+def capabilities(one: App) -> dict[str, str]:
+    """What an app can do, in words, by the columns of MATRIX."""
     new = "invited" if one.invites else "created"
     life = one.invitation_life
     return {

@@ -1,8 +1,10 @@
-"""The README's table of categories is the catalog's."""
+"""The README's tables are what the catalog and the connectors declare."""
 
 from pathlib import Path
 
+from gusto_pipeline.cli_accounts import capabilities, matrix
 from gusto_pipeline.gusto.catalog import CATEGORIES, Category
+from gusto_pipeline.provisioning.apps import SLUGS, app
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 
@@ -26,3 +28,8 @@ def table() -> str:
 
 def test_the_readme_lists_every_category_with_its_tables_and_requests():
     assert f"<!-- categories -->\n{table()}\n<!-- /categories -->" in README.read_text(encoding="utf-8")
+
+
+def test_the_readme_says_what_can_be_done_in_which_app():
+    table = matrix([capabilities(app(slug)) for slug in SLUGS])
+    assert f"<!-- apps -->\n{table}\n<!-- /apps -->" in README.read_text(encoding="utf-8")
