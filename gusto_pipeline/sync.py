@@ -37,8 +37,8 @@ from gusto_pipeline.warehouse.load import Check, LandedPage, Landing, Load, load
 from gusto_pipeline.warehouse.warehouse import Warehouse, WarehouseError
 
 _ABANDONED = timedelta(days=1)
-_SIDE_BY_SIDE = 16
-_MOMENT = 0.1
+_SIDE_BY_SIDE = 16  # companies asked at once
+_MOMENT = 0.1  # seconds that answers wait for those of other companies: two loads take longer than one
 
 Connect = Callable[["Company"], AbstractContextManager[GustoClient]]
 Outcomes = dict[str, "Synced | Exception"]  # by slug

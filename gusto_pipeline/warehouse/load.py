@@ -30,10 +30,9 @@ from gusto_pipeline.warehouse.flatten import (
     text,
 )
 
-# Bytes of answers landed at a time, so that memory does not grow with a company. One thread costs half the CPU of two:
-# each reader fills buffers of its own.
+# Bytes of answers landed at a time, so that memory does not grow with a company.
 _BATCH = 64 * 1024 * 1024
-_SETTINGS = "SET memory_limit = '400MB'; SET threads = 1"
+_MEMORY = "400MB"
 _DRIFT_SAMPLE = 8 * 1024 * 1024
 _SMALL = 20
 
@@ -105,7 +104,7 @@ def load(
     lose more than half of its rows, which otherwise refuses the load. Raises LoadError or LoadRefusedError for the
     first company whose answers do not fit or whose rows fail their checks; load each alone to know of all.
     """
-    connection.execute(_SETTINGS)
+    connection.execute(f"SET memory_limit = '{_MEMORY}'")
     done = {landing.company_uuid: Load({}, [], {}) for landing in landings}
     by_source: defaultdict[str, list[Landing]] = defaultdict(list)
     for landing in landings:
