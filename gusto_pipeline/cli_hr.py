@@ -108,15 +108,17 @@ def employees_create(
 @employees.command("resume")
 def employees_resume(
     file: Annotated[str, typer.Argument(help="What `employees create` left unfinished: its file, or - for stdin.")],
+    sets: SetOption = None,
     ask_ssn: AskSsnOption = False,
     company: CompanyOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Do what taking somebody on left undone."""
+    """Do what taking somebody on left undone; --set corrects what Gusto refused."""
     settings, left = load_settings(), Created.from_json(sys.stdin.read() if file == "-" else Path(file).read_text())
+    corrections = _parts(None, sets, ask_ssn=False) if sets else {}
     ssn = _ask_ssn() if ask_ssn else None
     with _connected(company or left.company_uuid) as (_, client):
-        made = actions.resume(client, left, ssn=ssn)
+        made = actions.resume(client, left, corrections=corrections, ssn=ssn)
     path = settings.home / "unfinished" / f"{made.employee_uuid or uuid4()}.json" if file == "-" else Path(file)
     _created(made, path, as_json)
 

@@ -100,6 +100,14 @@ def test_what_was_left_undone_is_kept_and_resumed(pipeline, command):
     assert len(newcomers(pipeline)[0]["home_addresses"]) == 1
 
 
+def test_what_gusto_refused_is_corrected_when_resumed(pipeline, command):
+    command("employees", "create", json.dumps(ADA | {"home_address": ADA["home_address"] | {"zip": "9"}}))
+    [file] = (pipeline.settings.home / "unfinished").iterdir()
+    assert command("employees", "resume", str(file)).code == 1
+    assert command("employees", "resume", str(file), "--set", "home_address.zip=94607").code == 0
+    assert newcomers(pipeline)[0]["home_addresses"][0]["zip"] == "94607"
+
+
 def test_a_result_can_be_piped_into_resume(pipeline, command, monkeypatch):
     pipeline.sandbox.fault("5xx:once:/home_addresses")
     partial = command("employees", "create", json.dumps(ADA), "--json").out

@@ -154,7 +154,10 @@ def take_on(
     unfinished = pipeline.settings().home / "unfinished" / f"{first_run}.json"
     with _connected(pipeline, gusto, config.company) as client:
         if unfinished.exists():
-            made = actions.resume(client, Created.from_json(unfinished.read_text(encoding="utf-8")))
+            left = Created.from_json(unfinished.read_text(encoding="utf-8"))
+            given = {"employee": employee, **parts}  # may have been corrected since
+            corrections = {part: body for part, body in given.items() if part in left.todo}
+            made = actions.resume(client, left, corrections=corrections)
         else:
             made = actions.create_employee(client, employee, **parts)
     made.keep(unfinished)
@@ -190,7 +193,7 @@ def change(
 
 @dg.job(
     name="create_employee",
-    description="Take somebody on in Gusto, with addresses, job and pay. Fill in the launchpad; none is created twice.",
+    description="Take somebody on in Gusto, with addresses, job and pay. Dagster keeps what is typed in with the run.",
 )
 def create_employee() -> None:
     take_on()
@@ -198,7 +201,8 @@ def create_employee() -> None:
 
 @dg.job(
     name="update_employee",
-    description="Change what Gusto knows of an employee. Fill in the launchpad; what is left out stays as it is.",
+    description="Change what Gusto knows of an employee; what is left out stays. Dagster keeps what is typed in with "
+    "the run.",
 )
 def update_employee() -> None:
     change()

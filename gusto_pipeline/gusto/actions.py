@@ -394,26 +394,54 @@ def create_employee(
     company_uuid = _authorized(client, "create_employee", _scopes(set(todo) - {"employee"}))
     _place_work(client, company_uuid, todo)
     ssn = todo["employee"].pop("ssn", None)
-    known = _alike(client, company_uuid, todo["employee"])
-    if known and _addresses(todo["employee"]):
+    known = _known(client, company_uuid, todo["employee"])
+    state = Created(Status.FAILED, company_uuid, todo=todo, known=known, needs_ssn=ssn is not None)
+    return _go_on(client, state, ssn, again=False)
+
+
+def resume(
+    client: GustoClient,
+    result: Created,
+    *,
+    corrections: Mapping[str, Mapping[str, Any]] | None = None,
+    ssn: str | None = None,
+) -> Created:
+    """Do what a creation left undone, first looking whether it was done after all: nobody is ever created twice.
+
+    corrections: fields that Gusto refused, by part. ssn: once more, if nobody was created yet, because results do not
+    keep it. Raises NotSentError when a correction does not fit, and when the token is another company's.
+    """
+    todo = {part: dict(body) for part, body in result.todo.items()}
+    changed = {
+        part: {name: value for name, value in body.items() if part not in todo or todo[part].get(name) != value}
+        for part, body in (corrections or {}).items()
+    }
+    for part in [part for part, body in changed.items() if body]:
+        if part not in todo:
+            raise NotSentError(f"{part} is not left to do: change it by updating the employee. Nothing was sent.")
+        todo[part] |= changed[part]
+    _check("POST", todo)
+    company_uuid = _authorized(client, "create_employee", _scopes(set(todo) - {"employee"}))
+    if company_uuid != result.company_uuid:
+        raise NotSentError(f"this result is of company {result.company_uuid}, the token of {company_uuid}")
+    _place_work(client, company_uuid, todo)
+    known = result.known
+    if changed.get("employee"):
+        if uuid := _newcomer(client, result, result.todo["employee"]):
+            raise NotSentError(f"employee {uuid} was created after all: resume without changing them, then update them")
+        known = _known(client, company_uuid, todo["employee"])
+    return _go_on(client, replace(result, todo=todo, known=known), ssn, again=True)
+
+
+def _known(client: GustoClient, company_uuid: str, body: Record) -> tuple[str, ...]:
+    """Employees who could be mistaken for a new one. Raises NotSentError when one has their e-mail address."""
+    known = _alike(client, company_uuid, body)
+    if known and _addresses(body):
         raise NotSentError(
             f"there is an employee with this e-mail address already: {', '.join(known)}. Update them, or rehire them "
             "if they have left; nobody was created"
         )
-    state = Created(Status.FAILED, company_uuid, todo=todo, known=tuple(known), needs_ssn=ssn is not None)
-    return _go_on(client, state, ssn, again=False)
-
-
-def resume(client: GustoClient, result: Created, *, ssn: str | None = None) -> Created:
-    """Do what a creation left undone, first looking whether it was done after all: nobody is ever created twice.
-
-    ssn: once more, if nobody was created yet, because results do not keep it. Raises NotSentError when the token is
-    another company's.
-    """
-    company_uuid = _authorized(client, "create_employee", _scopes(set(result.todo) - {"employee"}))
-    if company_uuid != result.company_uuid:
-        raise NotSentError(f"this result is of company {result.company_uuid}, the token of {company_uuid}")
-    return _go_on(client, result, ssn, again=True)
+    return tuple(known)
 
 
 def _go_on(client: GustoClient, state: Created, ssn: str | None, *, again: bool) -> Created:

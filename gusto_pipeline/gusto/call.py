@@ -16,6 +16,7 @@ from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from gusto_pipeline.gusto.client import GustoClient
 from gusto_pipeline.gusto.errors import NotSentError
@@ -65,7 +66,7 @@ class Endpoint:
 
     def values(self, path: str) -> dict[str, str] | None:
         """The path's parameters in a path of this form; None when it is of another form."""
-        pattern = re.sub(r"{(\w+)}", r"(?P<\1>[^/{}]+)", self.path)
+        pattern = re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", self.path)
         found = re.fullmatch(pattern, path)
         return found.groupdict() if found else None
 
@@ -104,17 +105,19 @@ def endpoints() -> tuple[Endpoint, ...]:
 
 
 def plan(method: str, path: str, params: Mapping[str, Any] | None = None, body: Any = None) -> PlannedCall:
-    """The call, checked. `path` is one of the description's, its names given in `params`, or has the ids in it.
+    """The call, checked. `path` is one of the description's, its names (any will do) in `params`, or has the ids in it.
 
     The other `params` are the query's. Raises NotSentError naming everything that is wrong, and the nearest path
     if there is no such one.
     """
     given = dict(params or {})
-    endpoint, found = _endpoint(method.upper(), path)
-    values = found | {name: given.pop(name) for name in endpoint.names if name in given and name not in found}
-    problems = [f"the path needs {name}" for name in endpoint.names if name not in values]
+    filled = re.sub(r"{(\w+)}", lambda name: quote(str(given.pop(name[1], name[0])), safe="{}"), path)
+    endpoint, values = _endpoint(method.upper(), filled)
+    problems = []
     for name, value in values.items():
-        if not re.fullmatch(r"[\w.~-]*\w[\w.~-]*", str(value), re.ASCII):
+        if value.startswith("{"):
+            problems.append(f"the path needs {name}")
+        elif not re.fullmatch(r"[\w.~-]*\w[\w.~-]*", value, re.ASCII):
             problems.append(f"{name} is no id")
         else:
             problems += _parameter_problems(endpoint.parameters[name], value, name)
@@ -124,11 +127,10 @@ def plan(method: str, path: str, params: Mapping[str, Any] | None = None, body: 
             problems += _parameter_problems(endpoint.parameters[name], value, name)
         else:
             problems.append(f"there is no parameter {name}{_near(name, queryable)}")
-    problems += [f"the parameter {name} is required" for name in endpoint.required if name not in {**given, **values}]
+    problems += [f"the parameter {name} is required" for name in endpoint.required if name not in given]
     problems += _body_problems(endpoint, body)
     if problems:
         raise NotSentError(f"{endpoint.method} {endpoint.path} was not sent: {'; '.join(problems)}.", path=path)
-    filled = re.sub(r"{(\w+)}", lambda name: str(values[name[1]]), endpoint.path)
     return PlannedCall(endpoint, filled, given, body)
 
 
@@ -179,8 +181,7 @@ def problems_of(schema: Schema, value: Any, where: str) -> list[str]:
 
 
 def _endpoint(method: str, path: str) -> tuple[Endpoint, dict[str, str]]:
-    fitting: list[tuple[Endpoint, dict[str, str]]] = [(e, {}) for e in endpoints() if e.path == path]
-    fitting = fitting or [(e, values) for e in endpoints() if (values := e.values(path)) is not None]
+    fitting = [(e, values) for e in endpoints() if (values := e.values(path)) is not None]
     for endpoint, values in fitting:
         if endpoint.method == method:
             return endpoint, values

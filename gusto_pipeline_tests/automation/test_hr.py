@@ -87,6 +87,14 @@ def test_what_was_left_undone_is_told_and_done_by_executing_the_run_again(pipeli
     assert not list((pipeline.settings.home / "unfinished").iterdir())
 
 
+def test_what_gusto_refused_is_corrected_by_executing_the_run_again_with_other_values(pipeline):
+    wrong = ADA | {"home_address": ADA["home_address"] | {"zip": "9"}}
+    first = run(pipeline, "create_employee", wrong)
+    assert not first.success
+    assert run(pipeline, "create_employee", ADA, **{"dagster/root_run_id": first.run_id}).success
+    assert newcomers(pipeline)[0]["home_addresses"][0]["zip"] == "94607"
+
+
 def test_the_same_person_is_not_taken_on_by_another_run(pipeline):
     run(pipeline, "create_employee", ADA)
     second = run(pipeline, "create_employee", ADA)

@@ -22,6 +22,7 @@ from gusto_pipeline.gusto.errors import (
     NotFoundError,
     NotSentError,
     ServerError,
+    UnreachableError,
 )
 from gusto_pipeline.sandbox.gusto.oauth import SCOPES
 from gusto_pipeline.sandbox.gusto.world import Company, Record
@@ -353,6 +354,56 @@ def test_what_could_not_be_looked_up_is_found_when_resumed(client, sandbox, comp
     [row] = newcomers(sandbox)
     assert resumed.status == Status.DONE
     assert complete(row, place)
+
+
+def test_a_creation_that_gusto_carries_out_late_is_found_when_resumed(client, sandbox, place):
+    """It was not there yet when it was looked for."""
+    real, late = client.request, []
+
+    def slow(method: str, path: str, **options: Any) -> Answer:
+        if method == "POST" and not late:
+            late.append((method, path, options))
+            raise UnreachableError("127.0.0.1 did not answer in time", path=path)
+        return real(method, path, **options)
+
+    client.request = slow
+    made = actions.create_employee(client, EMPLOYEE, **everything(place))
+    assert (made.status, newcomers(sandbox)) == (Status.FAILED, [])
+    [(method, path, options)] = late
+    real(method, path, **options)
+    assert actions.resume(client, made).status == Status.DONE
+    [row] = newcomers(sandbox)
+    assert complete(row, place)
+
+
+def test_what_gusto_refused_is_corrected_when_resumed(client, sandbox, place):
+    made = actions.create_employee(client, EMPLOYEE, **{**everything(place), "home_address": {**HOME, "zip": "9"}})
+    assert list(made.todo) == ["home_address"]
+    resumed = actions.resume(client, made, corrections={"home_address": {"zip": HOME["zip"]}})
+    assert resumed.status == Status.DONE
+    assert complete(newcomers(sandbox)[0], place)
+
+
+def test_an_employee_whom_gusto_refused_is_corrected_when_resumed(client, sandbox, company):
+    made = actions.create_employee(client, {**EMPLOYEE, "email": "ada at example.com"})
+    assert (made.status, made.warnings[0].kind) == (Status.FAILED, "InvalidRequestError")
+    taken = next(row["email"] for row in company.employees.values() if row["email"])
+    with pytest.raises(NotSentError, match="an employee with this e-mail address already"):
+        actions.resume(client, made, corrections={"employee": {"email": taken}}, ssn=EMPLOYEE["ssn"])
+    resumed = actions.resume(client, made, corrections={"employee": {"email": EMAIL}}, ssn=EMPLOYEE["ssn"])
+    assert (resumed.status, newcomers(sandbox)[0]["email"]) == (Status.DONE, EMAIL)
+
+
+def test_a_correction_that_comes_too_late_is_refused(client, sandbox, company, place):
+    made = actions.create_employee(client, EMPLOYEE, home_address=HOME)
+    with pytest.raises(NotSentError, match="home_address is not left to do"):
+        actions.resume(client, made, corrections={"home_address": {"zip": "94608"}})
+    sandbox.fault(f"drop:every=2:times=1:/{company.uuid}/employees", f"5xx:every=3:times=1:/{company.uuid}/employees")
+    with connect(sandbox, retries=0) as impatient:
+        lost = actions.create_employee(impatient, {**EMPLOYEE, "email": "other@example.com"})
+    with pytest.raises(NotSentError, match="was created after all"):
+        actions.resume(client, lost, corrections={"employee": {"email": "another@example.com"}})
+    assert len(newcomers(sandbox)) == 2
 
 
 def test_resuming_what_is_done_does_nothing(client, sandbox, place):

@@ -75,6 +75,15 @@ def test_a_planned_read_is_answered(client, sandbox):
     assert [row["uuid"] for row in send(client, planned)] == list(company.employees)[:2]
 
 
+def test_the_names_in_a_path_may_be_anyones():
+    planned = plan("GET", "/v1/companies/{company}/departments", {"company": UUID})
+    assert planned.path == f"/v1/companies/{UUID}/departments"
+
+
+def test_a_literal_path_comes_before_one_with_a_parameter_there():
+    assert plan("GET", "/v1/garnishments/child_support").endpoint.path == "/v1/garnishments/child_support"
+
+
 def test_a_planned_write_is_carried_out(client, sandbox):
     company = sandbox.world.companies[0]
     planned = plan("POST", f"/v1/companies/{company.uuid}/departments", body={"title": "Tasting"})
