@@ -103,8 +103,8 @@ def disconnect(
 
 
 def purge(settings: Settings, company: Company) -> Purged:
-    """Delete what was synced for a company: its rows in every table, in one transaction, its spreadsheets and
-    what is remembered of their versions; then publish the analysts' file without it.
+    """Delete what was synced for a company: its rows in every table, in one transaction, its spreadsheets with what is
+    remembered of their versions, its plans and reports; then publish the analysts' file without it.
 
     Raises WarehouseError; what was not deleted is then named.
     """
@@ -123,7 +123,8 @@ def purge(settings: Settings, company: Company) -> Purged:
         )
     spreadsheets = settings.spreadsheets_folder / company.slug
     files = sum(file.is_file() for file in spreadsheets.rglob("*"))
-    for folder in (spreadsheets, settings.versions / company.slug):
+    kept = [home / company.slug for home in (settings.versions, settings.plans, settings.reports)]
+    for folder in (spreadsheets, *kept):
         try:
             if folder.exists():
                 shutil.rmtree(folder)

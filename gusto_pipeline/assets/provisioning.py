@@ -36,7 +36,7 @@ def provisioning_assets(slugs: list[str]) -> list[dg.AssetsDefinition]:
     """The assets for these connected apps; none at all without any."""
     if not slugs:
         return []
-    return [accounts_assets(slugs), reconciliation_asset(slugs), actions_asset(), report_asset(slugs)]
+    return [accounts_assets(slugs), reconciliation_asset(slugs), actions_asset(), report_asset()]
 
 
 def accounts_assets(slugs: list[str]) -> dg.AssetsDefinition:
@@ -235,7 +235,7 @@ def actions_asset() -> dg.AssetsDefinition:
     return actions
 
 
-def report_asset(slugs: list[str]) -> dg.AssetsDefinition:
+def report_asset() -> dg.AssetsDefinition:
     """The report that an IT manager reads."""
 
     @dg.multi_asset(
@@ -244,7 +244,7 @@ def report_asset(slugs: list[str]) -> dg.AssetsDefinition:
         specs=[
             dg.AssetSpec(
                 REPORT,
-                deps=[PLAN, *(reconciliation_key(slug) for slug in slugs)],
+                deps=[PLAN],
                 group_name="provisioning",
                 kinds={"excel", "html"},
                 owners=OWNERS,
