@@ -67,9 +67,16 @@ def employees_list(
             client, search=search, location=location, page=page, per=per,
             onboarded_active=active, onboarded=onboarded, terminated=terminated,
         )  # fmt: skip
-    rows = [{**row, "title": (row.get("jobs") or [{}])[0].get("title")} for row in found.rows]
-    columns = ["uuid", "first_name", "last_name", "email", "department", "title", "onboarding_status"]
-    show(found.rows if as_json else rows, columns, as_json)
+    if as_json:
+        _echo(found.rows)
+        return
+    table = Table("uuid", "name", "email", "department", "title", box=None, pad_edge=False)
+    table.columns[0].no_wrap, table.columns[0].min_width = True, 36  # half a uuid is none
+    for row in found.rows:
+        title = (row.get("jobs") or [{}])[0].get("title")
+        said = [f"{row['first_name']} {row['last_name']}", row.get("email"), row.get("department"), title]
+        table.add_row(row["uuid"], *(escape(each or "") for each in said))
+    console.print(table)
 
 
 @employees.command("get")
