@@ -30,7 +30,7 @@ from gusto_pipeline.provisioning import apply, log
 from gusto_pipeline.provisioning.app import App
 from gusto_pipeline.provisioning.apply import Gated
 from gusto_pipeline.provisioning.apps import SLUGS, app
-from gusto_pipeline.provisioning.planning import held_back, invitations_sent, make_plan
+from gusto_pipeline.provisioning.planning import held_back, invitations_sent, make_plan, resting
 from gusto_pipeline.provisioning.plans import Plan, write_plan
 from gusto_pipeline.provisioning.reconciliation import Wanted, decide_all, prepare
 from gusto_pipeline.provisioning.report import (
@@ -126,10 +126,11 @@ def _collected(
     of_managed = [decision for decision in decisions if decision.app in managed]
     tries = invitations_sent(connection, company.uuid)
     plan = make_plan(of_managed, managed, company.slug, company.uuid, tries, now)
-    gated = _gated(connection, settings, company, plan, now)
+    gated, rest = _gated(connection, settings, company, plan, now)
     given = settings.provisioning.app
     reported = [
-        ReportedApp(one, given(slug).mode, given(slug).seat_cost, slug in managed) for slug, (one, _) in apps.items()
+        ReportedApp(one, given(slug).mode, given(slug).seat_cost, slug in managed, rest.get(slug, ""))
+        for slug, (one, _) in apps.items()
     ]
     zone = settings.provisioning.removal_timezone
     return collect(connection, company.uuid, reported, decisions, plan, gated, now, zone), plan
@@ -147,16 +148,24 @@ def _disconnected(
 
 def _gated(
     connection: duckdb.DuckDBPyConnection, settings: Settings, company: Company, plan: Plan, now: datetime
-) -> list[Gated]:
-    approved = log.approved_items(connection, company.uuid)
-    return apply.gate(
-        plan.items,
-        modes={one.app: settings.provisioning.app(one.app).mode for one in plan.items},
-        approved=approved,
-        proven=log.apps_with_removals(connection, company.uuid),
-        now=now,
-        held=held_back(plan.items, connection, company.uuid, approved, now),
-    )
+) -> tuple[list[Gated], dict[str, str]]:
+    """What would go now and what waits, as applying the plan finds it; and the apps that are left alone, with why."""
+    slugs, approved = {item.app for item in plan.items}, log.approved_items(connection, company.uuid)
+
+    def gate(held: Mapping[str, str]) -> list[Gated]:
+        return apply.gate(
+            plan.items,
+            modes={slug: settings.provisioning.app(slug).mode for slug in slugs},
+            approved=approved,
+            proven=log.apps_with_removals(connection, company.uuid),
+            now=now,
+            held=held,
+        )
+
+    ready = [one.item for one in gate({}) if one.verdict == "go"]
+    rest = resting(connection, company.uuid, slugs, now)
+    held = held_back(ready, connection, company.uuid, approved, now)
+    return gate(held | {item.id: rest[item.app] for item in ready if item.app in rest}), rest
 
 
 def _number(figure: Figure, value: float) -> int | float:
@@ -183,7 +192,7 @@ def _page(connection: duckdb.DuckDBPyConnection, company: Company, facts: Facts,
         ).fetchall()
     }
     apps = _records(connection, "SELECT * FROM report_apps ORDER BY n")
-    return _environment(zone).from_string(_resource("report.html.jinja")).render(
+    return _template(zone).render(
         style=Markup(style),
         digest=digest,
         company=company.name,
@@ -239,7 +248,7 @@ def _resource(name: str) -> str:
 
 
 @cache
-def _environment(zone: str) -> jinja2.Environment:
+def _template(zone: str) -> jinja2.Template:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -252,7 +261,7 @@ def _environment(zone: str) -> jinja2.Environment:
         "points": points,
         "told": told,
     }
-    return environment
+    return environment.from_string(_resource("report.html.jinja"))
 
 
 def duration(minutes: float) -> str:

@@ -263,23 +263,23 @@ FIGURES = (
            f"count(*) FILTER ({LEAVERS})", alarm=True),
     Figure("overdue_30", "more than 30 minutes late", "risks", "count(*) FILTER (alert >= 30)", alarm=True),
     Figure("overdue_60", "more than 60 minutes late", "risks", "count(*) FILTER (alert >= 60)", alarm=True),
-    _rows("protected_leavers", "protected", "risks", "protected", alarm=True),
-    Figure("reopened", "opened again by hand", "risks", "count(reopened_at)", alarm=True),
+    _rows("protected_leavers", "protected accounts of theirs", "risks", "protected", alarm=True),
+    Figure("reopened", "accounts opened again by hand", "risks", "count(reopened_at)", alarm=True),
     _rows("unread_apps", "apps that cannot be read", "risks", "unread", alarm=True),
-    _rows("vanished", "of people no longer in Gusto", "risks", "vanished"),
+    _rows("vanished", "accounts of people no longer in Gusto", "risks", "vanished"),
     Figure("apps", "apps", "apps", "count(*)"),
     Figure("accounts", "accounts", "apps", "coalesce(sum(accounts), 0)"),
-    Figure("linked", "somebody's", "apps", "coalesce(sum(linked), 0)"),
+    Figure("linked", "accounts that are somebody's", "apps", "coalesce(sum(linked), 0)"),
     _rows("coming_removals", "people leave", "coming", "leaves"),
     _rows("coming_hires", "people start", "coming", "starts"),
     _rows("unmatched", "accounts that nobody holds", "unmatched"),
-    _rows("unmatched_admins", "administrators", "unmatched", "admins", alarm=True),
-    _rows("kept", "kept on purpose", "kept"),
+    _rows("unmatched_admins", "administrators not in Gusto", "unmatched", "admins", alarm=True),
+    _rows("kept", "accounts kept on purpose", "kept"),
     _rows("questions", "questions", "questions"),
-    _rows("urgent_questions", "to be answered now", "questions", "urgent", alarm=True),
-    _rows("approvals", "approvals", "questions", "approve"),
+    _rows("urgent_questions", "questions to be answered now", "questions", "urgent", alarm=True),
+    _rows("approvals", "approvals waiting", "questions", "approve"),
     _rows("invitations_open", "invitations open", "invitations", "open"),
-    _rows("invitations_lapsed", "lapsed", "invitations", "lapsed"),
+    _rows("invitations_lapsed", "invitations lapsed", "invitations", "lapsed"),
     _rows("seats_to_save", "seats that could be saved", "savings"),
     Figure("monthly_saving", "a month, at most", "savings", "coalesce(sum(cost), 0)", kind="money"),
     _rows("drift", "changes made by hand", "drift"),
@@ -306,12 +306,16 @@ COMMENT ON TABLE provisioning.report_open IS 'What the last report showed as ope
 
 @dataclass(frozen=True)
 class ReportedApp:
-    """An app of the report. cost: of a seat a month. connected: False when its credentials were forgotten since."""
+    """An app of the report. cost: of a seat a month. connected: False when its credentials were forgotten since.
+
+    resting: why nothing is done there for the moment, because too many calls failed.
+    """
 
     app: App
     mode: Mode
     cost: float | None
     connected: bool = True
+    resting: str = ""
 
 
 @dataclass(frozen=True)
@@ -346,11 +350,11 @@ def collect(
     previous = connection.execute(
         f"SELECT max(made_at) FROM provisioning.report_figures WHERE {of(company_uuid, '')}"
     ).fetchall()[0][0]
-    before = f"TIMESTAMPTZ '{previous.isoformat()}'" if previous else "NULL"
+    compared = f"TIMESTAMPTZ '{previous.isoformat()}'" if previous else "NULL"
     connection.execute(
         f"SET VARIABLE company = {literal(company_uuid)}; SET VARIABLE now = TIMESTAMPTZ '{now.isoformat()}'; "
         f"SET VARIABLE today = DATE '{now.astimezone(ZoneInfo(zone)).date()}'; SET VARIABLE zone = {literal(zone)}; "
-        f"SET VARIABLE previous = {before}; "
+        f"SET VARIABLE previous = {compared}; "
         "CREATE OR REPLACE TEMP TABLE opened AS SELECT section, key, title, since FROM provisioning.report_open "
         f"WHERE {of(company_uuid, '')}"
     )
@@ -362,8 +366,8 @@ def collect(
     ]
     _say(connection, "said_parts", _PARTS, parts)
     _say(connection, "said_apps", _APPS, (_app(connection, company_uuid, one, now) for one in apps))
-    linked, names = _linked(connection, company_uuid), {one.app.slug: one.app.name for one in apps}
-    _say(connection, "said_pairs", _PAIRS, _pairs(decisions, plan, gated, now, linked, names))
+    linked, by_slug = _linked(connection, company_uuid), {one.app.slug: one for one in apps}
+    _say(connection, "said_pairs", _PAIRS, _pairs(decisions, plan, gated, now, linked, by_slug))
     used = {decision.rule.id for decision in decisions}
     _say(connection, "report_rules", _RULES, (_rule(*row) for row in rows() if row[0] in used))
     connection.execute(script("report"))
@@ -373,7 +377,8 @@ def collect(
         if (value := connection.execute(f"SELECT {figure.sql} FROM report_{figure.section}").fetchall()[0][0])
         is not None
     }
-    return Facts(now, previous, figures, *_history(connection, company_uuid, previous, now))
+    before, trend = _history(connection, company_uuid, previous, now)
+    return Facts(now, previous, figures, before, {key: [*trend.get(key, []), value] for key, value in figures.items()})
 
 
 def remember(connection: duckdb.DuckDBPyConnection, company_uuid: str, facts: Facts) -> None:
@@ -399,7 +404,7 @@ _PARTS = {"section": "VARCHAR", "part": "VARCHAR", "rank": "BIGINT"}
 _RULES = dict.fromkeys(("rule", "conditions", "state", "action", "mode", "reason", "next_step"), "VARCHAR")
 _APPS = {
     "app": "VARCHAR", "name": "VARCHAR", "connected": "BOOLEAN", "mode": "VARCHAR", "cost": "DECIMAL(18,4)",
-    "reading": "VARCHAR",
+    "reading": "VARCHAR", "resting": "VARCHAR",
 }  # fmt: skip
 _PAIRS = {
     **dict.fromkeys(
@@ -426,6 +431,7 @@ def _app(connection: duckdb.DuckDBPyConnection, company: str, one: ReportedApp, 
         "mode": one.mode,
         "cost": one.cost,
         "reading": str(reading) if one.connected else "stale",
+        "resting": one.resting or None,
     }
 
 
@@ -445,7 +451,7 @@ def _pairs(
     gated: Sequence[Gated],
     now: datetime,
     linked: Mapping[str, int],
-    names: Mapping[str, str],
+    apps: Mapping[str, ReportedApp],
 ) -> Iterator[dict[str, Any]]:
     questions: set[_Pair] = {(item.app, item.person_id, item.account_id) for item in plan.questions}
     gates: dict[tuple[_Pair, str], Gated] = {
@@ -476,8 +482,8 @@ def _pairs(
             "reason": one.reason,
             "next_step": one.next_step,
             "evidence": "; ".join(one.evidence),
-            "to_do": _to_do(one, gate, plan_id, names),
-            "asked": _asked(one, gate, pair in questions),
+            "to_do": _to_do(one, gate, plan_id, apps[one.app]),
+            "asked": _asked(one, gate, pair in questions, apps[one.app]),
             "removal_at": removal_at.isoformat() if removal_at else None,
             "late": int((now - removal_at).total_seconds() // 60) if removal_at and risk else None,
             "alert": int(late.total_seconds() // 60) if late else None,
@@ -492,7 +498,7 @@ def _word(one: Decision) -> str:
     return STATES[one.rule.state][0]
 
 
-def _to_do(one: Decision, gate: Gated | None, plan: str, apps: Mapping[str, str]) -> str:
+def _to_do(one: Decision, gate: Gated | None, plan: str, app: ReportedApp) -> str:
     """What a person has to do about it, if anything keeps it from going by itself."""
     if gate is None:
         return one.next_step
@@ -500,11 +506,13 @@ def _to_do(one: Decision, gate: Gated | None, plan: str, apps: Mapping[str, str]
     match gate.verdict:
         case "observed":
             return (
-                f"{apps[one.app]} is only observed. Do it there by hand ({effect}), or set "
+                f"{app.app.name} is only observed. Do it there by hand ({effect}), or set "
                 f"provisioning.apps.{one.app}.mode in pipeline.yaml to plan or auto."
             )
         case "needs approval":
             return f"Approve it ({effect}): {by_plan}."
+        case "held" if app.resting:
+            return f"{gate.why} It goes by itself after that, or has to be done by hand ({effect})."
         case "held":
             return f"{gate.why} To let it pass ({effect}): {by_plan}."
         case "go":
@@ -512,9 +520,9 @@ def _to_do(one: Decision, gate: Gated | None, plan: str, apps: Mapping[str, str]
     return one.next_step
 
 
-def _asked(one: Decision, gate: Gated | None, asks: bool) -> str | None:
+def _asked(one: Decision, gate: Gated | None, asks: bool, app: ReportedApp) -> str | None:
     """The part of the questions it belongs to; None when nothing is asked."""
-    if gate and gate.verdict in ("needs approval", "held"):
+    if gate and (gate.verdict == "needs approval" or (gate.verdict == "held" and not app.resting)):
         return "approve"
     if not asks:
         return None
@@ -548,7 +556,7 @@ def _linked(connection: duckdb.DuckDBPyConnection, company: str) -> dict[str, in
 def _history(
     connection: duckdb.DuckDBPyConnection, company: str, previous: datetime | None, now: datetime
 ) -> tuple[dict[str, float], dict[str, list[float]]]:
-    """The last report's figures, and each figure's last value of each day."""
+    """The last report's figures, and each figure's last value of each day before today."""
     where = of(company, "")
     before = dict(
         connection.execute(
@@ -560,7 +568,7 @@ def _history(
             "SELECT figure, list(value ORDER BY day) FROM (SELECT figure, arg_max(value, made_at) AS value, "
             "  CAST(timezone(getvariable('zone'), made_at) AS DATE) AS day "
             f"  FROM provisioning.report_figures WHERE {where} AND made_at > $1 - INTERVAL 30 DAYS GROUP BY ALL) "
-            "GROUP BY figure",
+            "WHERE day < getvariable('today') GROUP BY figure",
             [now],
         ).fetchall()
     )

@@ -419,6 +419,19 @@ def test_every_cell_reads_the_same_as_xlsxwriters(tmp_path, rows):
                 assert own == other
 
 
+def test_states_are_tinted_by_how_they_begin_the_first_that_fits(connection, path):
+    columns = (Column("name"), Column("here", kind="state"), Column("there", kind="state"))
+    tints = (('Gone "for good"', "off"), ("Gone", "bad"))
+    query = "SELECT 'Gone' AS name, 'Gone' AS here, 'Gone \"for good\"' AS there"
+    write(connection, path, Sheet("People", query, columns, tints=tints))
+    (painted,) = openpyxl.load_workbook(path)["People"].conditional_formatting
+    assert str(painted.sqref) == "B2 C2"
+    assert [(rule.priority, rule.formula[0], rule.dxf.fill.bgColor.rgb) for rule in painted.rules] == [
+        (2, 'LEFT(B2,15)="Gone ""for good"""', "FFEDEDED"),
+        (3, 'LEFT(B2,4)="Gone"', "FFFFC7CE"),
+    ]
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=st.decimals(-(10**13) + 1, 10**13 - 1, places=5))
 def test_any_decimal_survives_as_a_number_or_as_text(tmp_path, value):

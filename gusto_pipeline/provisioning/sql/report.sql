@@ -194,11 +194,11 @@ WITH failing AS (
 )
 SELECT
     row_number() OVER (ORDER BY reading = 'ok', lower(a.name)) AS n,
-    a.app, a.name AS app_name, a.mode, a.connected, tenant, last_good AS read_at, reading = 'ok' AS readable,
+    a.app, a.name AS app_name, a.mode, a.connected, tenant, last_good AS read_at, reading = 'ok' AS readable, a.resting,
     CASE reading WHEN 'ok' THEN 'Read' ELSE 'Unread' END AS standing,
     CASE WHEN reading <> 'ok' THEN coalesce(f.since, last_good + INTERVAL 1 HOUR) END AS since,
     CASE
-        WHEN reading = 'ok' THEN 'Read in full.'
+        WHEN reading = 'ok' THEN concat_ws(' ', 'Read in full.', a.resting)
         WHEN NOT a.connected THEN 'Is not connected any more.'
         WHEN f.problem IS NOT NULL THEN concat(rtrim(f.problem, '.'), '.')
         WHEN last_good IS NULL THEN 'Was never read.'
