@@ -100,9 +100,14 @@ def create(session: Session, new: NewAccount) -> None:
 
 
 def suspend(session: Session, account: Account) -> None:
-    """Signs out as well, also when suspending went unanswered."""
+    """Signs out as well, also when suspending went unanswered.
+
+    Okta suspends only who is ACTIVE. Whoever is locked out or has an expired password could be back in a minute, and is
+    deactivated instead, which `restore` takes back.
+    """
+    active = account.raw.get("status") == "ACTIVE"
     try:
-        _lifecycle(session, account, "suspend")
+        _lifecycle(session, account, "suspend") if active else _lifecycle(session, account, "deactivate", mail=False)
     finally:
         session.send("DELETE", f"/users/{account.id}/sessions", params={"oauthTokens": True})
 

@@ -95,11 +95,13 @@ def test_suspending_ends_the_sessions_even_when_it_went_unanswered():
             assert "sessions_ended" in simulated.directory.members[active.id].extra
 
 
-def test_only_active_people_can_be_suspended():
-    with connected_to("okta") as (session, _):
-        invited = next(a for a in okta.accounts(session) if a.status is Status.INVITED)
-        with pytest.raises(InvalidError, match="Deactivate them"):
-            actions.suspend(session, invited.id)
+@pytest.mark.parametrize("said", ["LOCKED_OUT", "PASSWORD_EXPIRED", "RECOVERY"])
+def test_whoever_cannot_be_suspended_is_deactivated_and_can_be_taken_back(said):
+    with connected_to("okta") as (session, simulated):
+        account = next(a for a in okta.APP.accounts(session) if a.raw["status"] == said)
+        assert actions.suspend(session, account.id).changed
+        assert simulated.directory.members[account.id].state == "deleted"
+        assert actions.restore(session, account).changed
 
 
 def test_removing_takes_two_steps_and_leaves_nothing():
