@@ -16,7 +16,7 @@ from dotenv import load_dotenv
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from gusto_pipeline import cli_accounts, cli_hr
+from gusto_pipeline import cli_accounts, cli_hr, cli_learners
 from gusto_pipeline.cli_common import JsonOption, complain, console, oauth_app, show
 from gusto_pipeline.cli_demo import SANDBOX_PORT, demo_sandboxes, show_accounts
 from gusto_pipeline.config import ConfigError, Settings, load_settings
@@ -33,7 +33,7 @@ from gusto_pipeline.lifecycle import AUTHORIZED, DISCONNECTED, known_company, ne
 from gusto_pipeline.lifecycle import disconnect as end_connection
 from gusto_pipeline.lifecycle import purge as purge_company
 from gusto_pipeline.notify import Message, NotifyError, send
-from gusto_pipeline.provisioning.apps import SLUGS
+from gusto_pipeline.provisioning.apps import EVERY
 from gusto_pipeline.provisioning.errors import AppError
 from gusto_pipeline.provisioning.links import HandDecisionError
 from gusto_pipeline.provisioning.people import PeopleError
@@ -60,6 +60,7 @@ app = typer.Typer(
 config_app = typer.Typer(no_args_is_help=True, help="Check pipeline.yaml.")
 app.add_typer(config_app, name="config")
 app.add_typer(cli_accounts.commands)
+app.add_typer(cli_learners.commands)
 app.add_typer(cli_hr.commands)
 
 NoBrowserOption = Annotated[bool, typer.Option("--no-browser", help="Only print the address to visit.")]
@@ -223,7 +224,7 @@ def disconnect(
         if left:
             complain(f"Left to do: {left}.")
         return
-    if company in SLUGS:
+    if company in EVERY:
         there = cli_accounts.disconnect(settings, company, of)
         said = "its credentials are deleted, its accounts are as they were" if there else "it was not connected"
         console.print(f"Disconnected {company}: {said}.")

@@ -4,11 +4,13 @@ import dagster as dg
 
 from gusto_pipeline.accounts import slugs_in_use
 from gusto_pipeline.assets.connections import connection_specs, google_authorized, gusto_authorized
+from gusto_pipeline.assets.learners import learners_assets
 from gusto_pipeline.assets.provisioning import provisioning_assets
 from gusto_pipeline.assets.spreadsheets import analytics, job_asset, spreadsheet_assets
 from gusto_pipeline.assets.staging import gusto, staging_assets
 from gusto_pipeline.automation.hr import hr_jobs
 from gusto_pipeline.automation.jobs import category_jobs, flatten_job, provisioning_jobs, sync_everything
+from gusto_pipeline.automation.learners import learners_jobs, learners_schedules
 from gusto_pipeline.automation.reload import follow_pipeline_yaml
 from gusto_pipeline.automation.schedules import daily_sync, flatten_schedule, provisioning_schedules
 from gusto_pipeline.automation.sensors import (
@@ -31,6 +33,8 @@ def definitions(settings: Settings) -> dg.Definitions:
     provisioning = provisioning_assets(slugs_in_use(open_store(settings)))
     account_jobs = provisioning_jobs(provisioning)
     account_schedules = provisioning_schedules(settings, account_jobs)
+    learners = learners_assets(open_store(settings))
+    learner_jobs = learners_jobs(learners)
     flatten_schedules = [flatten_schedule(job, flatten_jobs[job.name]) for job in settings.jobs]
     return dg.Definitions(
         assets=[
@@ -41,10 +45,16 @@ def definitions(settings: Settings) -> dg.Definitions:
             *job_assets.values(),
             analytics,
             *provisioning,
+            *learners,
         ],
         asset_checks=[gusto_authorized, google_authorized],
-        jobs=[sync_everything, *category_jobs, *flatten_jobs.values(), *account_jobs, *hr_jobs],
-        schedules=[daily_sync(settings), *filter(None, flatten_schedules), *account_schedules],
+        jobs=[sync_everything, *category_jobs, *flatten_jobs.values(), *account_jobs, *hr_jobs, *learner_jobs],
+        schedules=[
+            daily_sync(settings),
+            *filter(None, flatten_schedules),
+            *account_schedules,
+            *learners_schedules(settings, learner_jobs),
+        ],
         sensors=[
             company_partitions,
             connections,

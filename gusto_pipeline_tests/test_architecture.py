@@ -13,13 +13,23 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "gusto_pipeline"
 FILES = sorted(PACKAGE.rglob("*.py"))
-CLI = {"cli", "cli_accounts", "cli_common", "cli_demo", "cli_hr"}
+CLI = {"cli", "cli_accounts", "cli_common", "cli_demo", "cli_hr", "cli_learners"}
 ORCHESTRATION = {"assets", "automation", "resources", "definitions"}
 
 FOUNDATION = {"clock", "schema"}
 DOMAINS = {"connections", "gusto", "warehouse", "spreadsheets", "provisioning"}
 # What joins the domains; Dagster's assets and the CLI call these.
-USE_CASES = {"sync", "jobs", "preroll", "lifecycle", "google_connection", "accounts", "reconcile", "reports"}
+USE_CASES = {
+    "sync",
+    "jobs",
+    "preroll",
+    "lifecycle",
+    "google_connection",
+    "accounts",
+    "reconcile",
+    "reports",
+    "learners",
+}
 
 # What each part of the package may import from the rest of it.
 MAY_IMPORT = {

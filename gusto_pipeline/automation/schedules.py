@@ -19,7 +19,7 @@ def wanted_companies(pipeline: PipelineResource) -> list[str]:
     return [c.slug for c in connected_companies(pipeline.store()) if not named or {c.slug, c.name, c.uuid} & set(named)]
 
 
-def _run_per_company(
+def run_per_company(
     name: str,
     job: Any,
     cron: str,
@@ -41,7 +41,7 @@ def _run_per_company(
 
 def daily_sync(settings: Settings) -> dg.ScheduleDefinition:
     """Everything, once a day."""
-    return _run_per_company(
+    return run_per_company(
         "daily_sync",
         sync_everything,
         f"0 {settings.sync.hour} * * *",
@@ -58,7 +58,7 @@ def provisioning_schedules(settings: Settings, jobs: list[Any]) -> list[dg.Sched
         "sweep_accounts": ("1 * * * *", settings.provisioning.removal_timezone),
     }
     return [
-        _run_per_company(
+        run_per_company(
             f"{job.name}_schedule", job, *crons[job.name], f"Runs {job.name}, a run per company.", companies_with_apps
         )
         for job in jobs
@@ -80,7 +80,7 @@ def flatten_schedule(job: FlattenJob, asset_job: Any) -> dg.ScheduleDefinition |
 
     if job.cron is None:
         return None
-    return _run_per_company(
+    return run_per_company(
         f"flatten_{job.name}_schedule",
         asset_job,
         job.cron,

@@ -20,6 +20,7 @@ from gusto_pipeline.provisioning.errors import (
     OutcomeUnknownError,
     UnsupportedError,
 )
+from gusto_pipeline.provisioning.fields import same
 from gusto_pipeline.provisioning.session import Session
 
 LOOKS = (0, 1, 2, 4, 8)  # seconds before each look: some apps show a change only after a moment
@@ -158,8 +159,12 @@ def shows(app: App, account: Account, changes: Mapping[str, Any]) -> bool:
         account.given_name == changes.get("given_name", account.given_name)
         and account.family_name == changes.get("family_name", account.family_name)
         and changes.get("email", "").casefold() in ("", *map(str.casefold, account.emails[:1]))
-        and all(values.get(name, "") == value for name, value in changes.get("fields", {}).items())
+        and all(_alike(values.get(name, ""), value) for name, value in changes.get("fields", {}).items())
     )
+
+
+def _alike(held: str, wanted: str) -> bool:
+    return any(same(held, wanted, kind) for kind in ("text", "decimal", "date"))
 
 
 def join(session: Session, account_id: str, group: str) -> Outcome:

@@ -73,20 +73,20 @@ def _item(decision: Decision, app: App, wanted: Wanted, tries: Mapping[tuple[str
         taken = email and decision.inputs.link is Link.REFUSED and email == (decision.login or "").casefold()
         if not email or taken:
             problem = "that address is the other account's" if taken else "there is no address to create it with"
-            return _made(decision, app, "identify", "ask", reason=f"{reason} But {problem}.", effect="nothing yet")
+            return item_of(decision, app, "identify", "ask", reason=f"{reason} But {problem}.", effect="nothing yet")
         new = _new(decision.person, email, wanted)
     if action is Action.INVITE_AGAIN:
         sent = tries.get((decision.app, decision.account_id or ""), 0)
         if sent >= INVITATIONS or app.invite_again is None:
             problem = f"it was sent {sent} times already" if app.invite_again else f"{app.name} cannot send it again"
-            return _made(decision, app, "identify", "ask", reason=f"{reason} But {problem}.", effect="nothing yet")
+            return item_of(decision, app, "identify", "ask", reason=f"{reason} But {problem}.", effect="nothing yet")
     if (action is Action.REACTIVATE and app.reactivate is None) or (action is Action.RESTORE and app.restore is None):
         problem = f"{app.name} cannot take it back by itself"
-        return _made(decision, app, "identify", "ask", reason=f"{reason} But {problem}.", effect="by hand in the app")
-    return _made(decision, app, action, mode, reason=reason, effect=_effect(action, app), due=due, new=new)
+        return item_of(decision, app, "identify", "ask", reason=f"{reason} But {problem}.", effect="by hand in the app")
+    return item_of(decision, app, action, mode, reason=reason, effect=_effect(action, app), due=due, new=new)
 
 
-def _made(
+def item_of(
     decision: Decision,
     app: App,
     action: str,
@@ -97,6 +97,7 @@ def _made(
     due: datetime | None = None,
     new: dict[str, Any] | None = None,
 ) -> Item:
+    """What a decision comes to, as an item of a plan."""
     return Item(
         app=app.slug,
         action=str(action),
@@ -139,7 +140,7 @@ def _coming(decisions: Iterable[Decision], apps: Mapping[str, tuple[App, Wanted]
         reason = f"Leaves on {last_day}; access ends at {at.astimezone(zone):%Y-%m-%d %H:%M %Z}."
         later = replace(decision, rule=then, inputs=replace(decision.inputs, hr=Hr.ENDED))
         effect = _effect(then.action, app)
-        items.append(_made(later, app, then.action, then.mode, reason=reason, effect=effect, due=at))
+        items.append(item_of(later, app, then.action, then.mode, reason=reason, effect=effect, due=at))
     return items
 
 
