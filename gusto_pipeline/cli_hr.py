@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
-from uuid import uuid4
 
 import typer
 from rich.markup import escape
@@ -106,10 +105,9 @@ def employees_create(
 ) -> None:
     """Take somebody on. What could not be done is kept, to be resumed; nobody is created twice."""
     given = _parts(parts, sets, ask_ssn)
-    settings = load_settings()
     with _connected(company) as (_, client):
-        made = actions.create_employee(client, given.pop("employee", {}), **given)
-    _created(made, settings.home / "unfinished" / f"{made.employee_uuid or uuid4()}.json", as_json)
+        made = actions.create_employee(client, given.pop("employee", {}), **given, progress=_keep)
+    _created(made, _unfinished(made), as_json)
 
 
 @employees.command("resume")
@@ -121,12 +119,12 @@ def employees_resume(
     as_json: JsonOption = False,
 ) -> None:
     """Do what taking somebody on left undone; --set corrects what Gusto refused."""
-    settings, left = load_settings(), Created.from_json(sys.stdin.read() if file == "-" else Path(file).read_text())
+    left = Created.from_json(sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8"))
+    path = _unfinished(left) if file == "-" else Path(file)
     corrections = _parts(None, sets, ask_ssn=False) if sets else {}
     ssn = _ask_ssn() if ask_ssn else None
     with _connected(company or left.company_uuid) as (_, client):
-        made = actions.resume(client, left, corrections=corrections, ssn=ssn)
-    path = settings.home / "unfinished" / f"{made.employee_uuid or uuid4()}.json" if file == "-" else Path(file)
+        made = actions.resume(client, left, corrections=corrections, ssn=ssn, progress=lambda now: now.keep(path))
     _created(made, path, as_json)
 
 
@@ -244,6 +242,14 @@ def _connected(company: str | None) -> Iterator[tuple[Company, GustoClient]]:
     auth = GustoAuth(oauth, open_store(settings), grant)
     with GustoClient(oauth.base_url, auth, grant=grant, state_folder=settings.connections) as client:
         yield of, client
+
+
+def _unfinished(made: Created) -> Path:
+    return load_settings().home / "unfinished" / f"{made.id}.json"
+
+
+def _keep(made: Created) -> None:
+    made.keep(_unfinished(made))
 
 
 def _created(made: Created, file: Path, as_json: bool) -> None:

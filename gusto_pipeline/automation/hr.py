@@ -157,10 +157,10 @@ def take_on(
             left = Created.from_json(unfinished.read_text(encoding="utf-8"))
             given = {"employee": employee, **parts}  # may have been corrected since
             corrections = {part: body for part, body in given.items() if part in left.todo}
-            made = actions.resume(client, left, corrections=corrections)
+            made = actions.resume(client, left, corrections=corrections, progress=lambda now: now.keep(unfinished))
         else:
-            made = actions.create_employee(client, employee, **parts)
-    made.keep(unfinished)
+            made = actions.create_employee(client, employee, **parts, progress=lambda now: now.keep(unfinished))
+    made.keep(unfinished)  # with its warnings
     context.add_output_metadata(
         {"employee_uuid": made.employee_uuid or "", "status": str(made.status), "done": ", ".join(made.done)}
     )

@@ -15,6 +15,7 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 
@@ -163,6 +164,7 @@ class Created:
     warnings: tuple[Warned, ...] = ()
     known: tuple[str, ...] = ()
     needs_ssn: bool = False
+    id: str = field(default_factory=lambda: str(uuid4()))
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2)
@@ -180,7 +182,7 @@ class Created:
             raise NotSentError("this is no result of creating an employee: nothing to resume") from None
 
     def keep(self, file: Path) -> bool:
-        """Keep it in a private file as long as there is something to resume; the file is deleted then.
+        """Keep it in a private file as long as there is something to resume; afterwards the file is deleted.
 
         Gives whether it was kept. Raises OSError.
         """
@@ -191,6 +193,9 @@ class Created:
         file.touch(mode=0o600)
         file.write_text(self.to_json(), encoding="utf-8")
         return True
+
+
+Progress = Callable[[Created], object]
 
 
 @dataclass(frozen=True)
@@ -370,6 +375,7 @@ def create_employee(
     work_address: Mapping[str, Any] | None = None,
     job: Mapping[str, Any] | None = None,
     compensation: Mapping[str, Any] | None = None,
+    progress: Progress = lambda made: None,
 ) -> Created:
     """Take somebody on, with what of the five parts is given. Fields are Gusto's; money is text ("70000.00").
 
@@ -378,7 +384,8 @@ def create_employee(
 
     Raises NotSentError when a field does not fit, or when there is an employee with this e-mail address already.
     When a part fails, the others go on, the result is partial, and `resume` does the rest; when it is not known
-    whether Gusto carried something out, it is looked up.
+    whether Gusto carried something out, it is looked up. progress: is told the result so far before the first write and
+    after each; who keeps it can resume also after this process was killed.
     """
     sections = {
         "employee": employee,
@@ -387,7 +394,7 @@ def create_employee(
         "job": job,
         "compensation": compensation,
     }
-    todo = {part: dict(body) for part, body in sections.items() if body}
+    todo = {part: dict(body) for part, body in sections.items() if body is not None}
     if "compensation" in todo and "job" not in todo:
         raise NotSentError("a compensation belongs to a job: give the job too. Nothing was sent.")
     _check("POST", todo)
@@ -396,7 +403,7 @@ def create_employee(
     ssn = todo["employee"].pop("ssn", None)
     known = _known(client, company_uuid, todo["employee"])
     state = Created(Status.FAILED, company_uuid, todo=todo, known=known, needs_ssn=ssn is not None)
-    return _go_on(client, state, ssn, again=False)
+    return _go_on(client, state, ssn, progress, again=False)
 
 
 def resume(
@@ -405,6 +412,7 @@ def resume(
     *,
     corrections: Mapping[str, Mapping[str, Any]] | None = None,
     ssn: str | None = None,
+    progress: Progress = lambda made: None,
 ) -> Created:
     """Do what a creation left undone, first looking whether it was done after all: nobody is ever created twice.
 
@@ -416,6 +424,7 @@ def resume(
         part: {name: value for name, value in body.items() if part not in todo or todo[part].get(name) != value}
         for part, body in (corrections or {}).items()
     }
+    ssn = changed.get("employee", {}).pop("ssn", ssn)
     for part in [part for part, body in changed.items() if body]:
         if part not in todo:
             raise NotSentError(f"{part} is not left to do: change it by updating the employee. Nothing was sent.")
@@ -430,7 +439,7 @@ def resume(
         if uuid := _newcomer(client, result, result.todo["employee"]):
             raise NotSentError(f"employee {uuid} was created after all: resume without changing them, then update them")
         known = _known(client, company_uuid, todo["employee"])
-    return _go_on(client, replace(result, todo=todo, known=known), ssn, again=True)
+    return _go_on(client, replace(result, todo=todo, known=known), ssn, progress, again=True)
 
 
 def _known(client: GustoClient, company_uuid: str, body: Record) -> tuple[str, ...]:
@@ -444,41 +453,39 @@ def _known(client: GustoClient, company_uuid: str, body: Record) -> tuple[str, .
     return tuple(known)
 
 
-def _go_on(client: GustoClient, state: Created, ssn: str | None, *, again: bool) -> Created:
-    ids = {"employee": state.employee_uuid, "job": state.job_uuid}
-    todo, done, warnings = dict(state.todo), list(state.done), []
-    for part in [part for part in PARTS if part in todo]:
-        if part != "employee" and not ids["employee"]:
+def _go_on(client: GustoClient, state: Created, ssn: str | None, progress: Progress, *, again: bool) -> Created:
+    state = replace(state, warnings=())
+    progress(state)
+    for part in [part for part in PARTS if part in state.todo]:
+        if part != "employee" and not state.employee_uuid:
             break
-        if part == "compensation" and not ids["job"]:
-            warnings.append(Warned(part, "waits for the job", "waiting"))
-            break
-        find, make = _creation(client, state, ids, part, todo[part], ssn)
         try:
-            ids[part] = _settled(find, make, again=again)
+            if part == "compensation" and not state.job_uuid:
+                raise NotSentError("waits for the job")
+            find, make = _creation(client, state, part, ssn)
+            uuid = _settled(find, make, again=again)
         except GustoError as error:
-            warnings.append(_warned(part, error))
+            state = replace(state, warnings=(*state.warnings, _warned(part, error)))
             continue
-        del todo[part]
-        done.append(part)
-    unfinished = Status.PARTIAL if ids["employee"] else Status.FAILED
-    return replace(
-        state,
-        status=unfinished if todo else Status.DONE,
-        employee_uuid=ids["employee"],
-        job_uuid=ids["job"],
-        done=tuple(done),
-        todo=todo,
-        warnings=tuple(warnings),
-        needs_ssn=state.needs_ssn and "employee" in todo,
-    )
+        todo = {name: body for name, body in state.todo.items() if name != part}
+        state = replace(
+            state,
+            status=Status.PARTIAL if todo else Status.DONE,
+            employee_uuid=uuid if part == "employee" else state.employee_uuid,
+            job_uuid=uuid if part == "job" else state.job_uuid,
+            done=(*state.done, part),
+            todo=todo,
+            needs_ssn=state.needs_ssn and part != "employee",
+        )
+        progress(state)
+    return state
 
 
 def _creation(
-    client: GustoClient, state: Created, ids: Mapping[str, str | None], part: str, body: Record, ssn: str | None
+    client: GustoClient, state: Created, part: str, ssn: str | None
 ) -> tuple[Callable[[], str | None], Callable[[], str]]:
     """How a part is found if it is there already, and how it is made; both give its uuid."""
-    of = f"/v1/employees/{ids['employee']}"
+    body, of = state.todo[part], f"/v1/employees/{state.employee_uuid}"
 
     def post(path: str, body: Record) -> str:
         return str(_write(client, "POST", path, body)["uuid"])
@@ -495,7 +502,7 @@ def _creation(
             title = {"title": body["title"]}  # no employee has two jobs of one title
             return lambda: _first_uuid(_get(client, of)["jobs"], title), lambda: post(f"{of}/jobs", body)
         case "compensation":
-            pay = f"/v1/jobs/{ids['job']}/compensations"
+            pay = f"/v1/jobs/{state.job_uuid}/compensations"
             return lambda: _first_uuid(_every_pay(client, pay), body), lambda: _set_pay(client, pay, body)
     path = f"{of}/{part}es"
     return lambda: _first_uuid(_get(client, path), body), lambda: post(path, body)

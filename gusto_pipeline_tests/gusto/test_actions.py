@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -376,6 +378,42 @@ def test_a_creation_that_gusto_carries_out_late_is_found_when_resumed(client, sa
     assert complete(row, place)
 
 
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("step", range(5))
+def test_a_process_that_is_killed_at_any_step_leaves_what_to_resume(client, sandbox, place, tmp_path, step, before):
+    """Before a write is sent, and after it was carried out but nothing of it was noted."""
+    file, real, writes = tmp_path / "unfinished.json", client.request, []
+
+    def killed(method: str, path: str, **options: Any) -> Answer:
+        writes.extend([path] if method != "GET" else [])
+        dies = method != "GET" and len(writes) == step + 1
+        if dies and before:
+            raise KeyboardInterrupt
+        answer = real(method, path, **options)
+        if dies:
+            raise KeyboardInterrupt
+        return answer
+
+    client.request = killed
+    with pytest.raises(KeyboardInterrupt):
+        actions.create_employee(client, EMPLOYEE, **everything(place), progress=lambda made: made.keep(file))
+    left = Created.from_json(file.read_text())
+    with connect(sandbox) as another:
+        made = actions.resume(another, left, ssn=EMPLOYEE["ssn"], progress=lambda made: made.keep(file))
+    assert made.status == Status.DONE
+    assert not file.exists()
+    [row] = newcomers(sandbox)
+    assert complete(row, place)
+
+
+def test_a_social_security_number_among_corrections_is_not_kept_either(client, sandbox, company):
+    sandbox.fault(f"status=422:every=2:times=2:/{company.uuid}/employees")
+    made = actions.create_employee(client, EMPLOYEE)
+    again = actions.resume(client, made, corrections={"employee": {"ssn": "219099999"}})
+    assert again.status == Status.FAILED
+    assert "219099999" not in again.to_json()
+
+
 def test_what_gusto_refused_is_corrected_when_resumed(client, sandbox, place):
     made = actions.create_employee(client, EMPLOYEE, **{**everything(place), "home_address": {**HOME, "zip": "9"}})
     assert list(made.todo) == ["home_address"]
@@ -465,7 +503,7 @@ def test_a_namesake_is_no_obstacle(client, sandbox):
 @pytest.mark.parametrize(
     ("parts", "words"),
     [
-        ({"employee": {"first_name": "Ada"}}, "the employee lacks last_name"),
+        ({"employee": {}}, "the employee lacks first_name; the employee lacks last_name"),
         ({"employee": {**EMPLOYEE, "ssn": "123-45-6789"}}, "ssn in the employee must look like"),
         ({"employee": {**EMPLOYEE, "e_mail": "x"}}, "did you mean email?"),
         ({"home_address": {"street1": "1 A"}}, "the home address has no field street1 (did you mean street_1?)"),
@@ -589,6 +627,37 @@ def test_two_updates_of_one_field_overwrite_nothing_and_show_both_values(client,
     assert (mine.status, mine.changed) == (Status.PARTIAL, {"employee": ["middle_initial"]})
     assert mine.conflicts == (actions.Conflict("employee", "first_name", "Ada", "Addie", "Adah"),)
     assert (row["first_name"], row["middle_initial"]) == ("Addie", "K")
+
+
+def at_the_same_time(sandbox: GustoSandbox, uuid: str, *changes: dict[str, str]) -> list[actions.Updated]:
+    """Updates that all have read before any of them writes."""
+    together = threading.Barrier(len(changes), timeout=10)
+
+    def update(change: dict[str, str]) -> actions.Updated:
+        with connect(sandbox) as client:
+            client.meanwhile = together.wait
+            return actions.update_employee(client, uuid, change)
+
+    with ThreadPoolExecutor(len(changes)) as pool:
+        return list(pool.map(update, changes))
+
+
+def test_updates_of_different_fields_at_the_same_time_all_survive(client, sandbox, place):
+    uuid = hire(client, place)
+    done = at_the_same_time(sandbox, uuid, {"first_name": "Adah"}, {"preferred_first_name": "Addie"})
+    [row] = newcomers(sandbox)
+    assert [each.status for each in done] == [Status.DONE, Status.DONE]
+    assert (row["first_name"], row["preferred_first_name"]) == ("Adah", "Addie")
+
+
+def test_of_updates_of_one_field_at_the_same_time_one_wins_and_the_other_is_told(client, sandbox, place):
+    uuid = hire(client, place)
+    done = at_the_same_time(sandbox, uuid, {"first_name": "Adah"}, {"first_name": "Addie"})
+    [lost] = [each for each in done if each.status != Status.DONE]
+    [row] = newcomers(sandbox)
+    [conflict] = lost.conflicts
+    assert (conflict.base, conflict.theirs) == ("Ada", row["first_name"])
+    assert {conflict.theirs, conflict.ours} == {"Adah", "Addie"}
 
 
 def test_two_updates_to_the_same_value_agree(client, sandbox, place):
