@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gusto_pipeline.gusto import call
 from gusto_pipeline.gusto.call import INDEX, Endpoint, build, endpoints, plan, problems_of, redacted, send
 from gusto_pipeline.gusto.client import GustoClient
 from gusto_pipeline.gusto.errors import NotSentError
@@ -185,6 +186,58 @@ def test_a_null_fits_where_it_may_be():
 
 def test_the_index_is_small():
     assert INDEX.stat().st_size < 300_000
+
+
+def test_the_index_is_built_of_a_document_by_names_and_types_alone(tmp_path, monkeypatch):
+    version = {"type": "object", "required": ["version"], "properties": {"version": {"type": "string"}}}
+    tea = {
+        "type": "object",
+        "description": "A tea.",
+        "properties": {
+            "uuid": {"type": "string", "readOnly": True},
+            "kind": {"type": "string", "enum": ["black", "green"], "nullable": True, "description": "Its kind."},
+        },
+    }
+    operation = {
+        "description": "Changes a tea. scope: `teas:write`",
+        "security": [{"CompanyAccessAuth": []}],
+        "parameters": [
+            {"name": "X-Gusto-API-Version", "in": "header", "schema": {"type": "string"}},
+            {"$ref": "#/components/parameters/dry"},
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {"allOf": [{"$ref": "#/components/schemas/Version"}, tea]}}},
+        },
+    }
+    tea_id = {"name": "tea_id", "in": "path", "required": True, "schema": {"type": "string"}}
+    dry = {"name": "dry", "in": "query", "required": True, "schema": {"type": "boolean"}}
+    document = {
+        "paths": {"/v1/teas/{tea_id}": {"parameters": [tea_id], "put": operation}, "/oauth/token": {"post": {}}},
+        "components": {"schemas": {"Version": version}, "parameters": {"dry": dry}},
+    }
+    (tmp_path / "document.json").write_text(json.dumps(document))
+    monkeypatch.setattr(call, "INDEX", tmp_path / "endpoints.json")
+    monkeypatch.setattr("sys.argv", ["call", "--build", str(tmp_path / "document.json")])
+    call.main()
+    assert json.loads((tmp_path / "endpoints.json").read_text()) == [
+        {
+            "method": "PUT",
+            "path": "/v1/teas/{tea_id}",
+            "scope": "teas:write",
+            "parameters": {"tea_id": {"type": "string"}, "dry": {"type": "boolean"}},
+            "required": ["dry"],
+            "body": {
+                "type": "object",
+                "required": ["version"],
+                "properties": {
+                    "version": {"type": "string"},
+                    "kind": {"type": ["string", "null"], "enum": ["black", "green"]},
+                },
+            },
+            "body_required": True,
+        }
+    ]
 
 
 @pytest.mark.skipif(not DOCUMENT.exists(), reason="needs the published API description")
