@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -132,7 +132,8 @@ def _load_source(
     before = {name: _count(connection, name, of_companies) for name in (raw, *(of.staging for of in tables))}
     for name in before:
         connection.execute(f"DELETE FROM {name} WHERE {of_companies}")
-    for pages in _batches(landings):
+    answers = ((landing.company_uuid, page) for landing in landings for page in landing.pages)
+    for pages in _batches(answers, _BATCH, numbered="position" in table.key):
         _land(connection, table, pages)
         _keep_raw(connection, table, pages)
         for table_rows in tables:
@@ -190,19 +191,17 @@ def _rules(table_rows: Rows, of_companies: str) -> Iterator[tuple[str, str, str]
 _Page = tuple[str, LandedPage]  # with the company it is of
 
 
-def _batches(landings: Sequence[Landing]) -> Iterator[Sequence[_Page]]:
-    """All pages, a few at a time. Those whose rows are numbered on from one to the next stay together."""
-    numbered = "position" in landings[0].table.key
+def _batches(pages: Iterable[_Page], bytes: int, *, numbered: bool = False) -> Iterator[Sequence[_Page]]:
+    """The pages, `bytes` at a time. If rows are `numbered` from one page to the next, such pages stay together."""
     batch: list[_Page] = []
     size = 0
-    for landing in landings:
-        for page in landing.pages:
-            goes_on = numbered and batch and (batch[-1][0], batch[-1][1].links) == (landing.company_uuid, page.links)
-            if size >= _BATCH and not goes_on:
-                yield batch
-                batch, size = [], 0
-            batch.append((landing.company_uuid, page))
-            size += page.file.stat().st_size
+    for company_uuid, page in pages:
+        goes_on = numbered and batch and (batch[-1][0], batch[-1][1].links) == (company_uuid, page.links)
+        if size >= bytes and not goes_on:
+            yield batch
+            batch, size = [], 0
+        batch.append((company_uuid, page))
+        size += page.file.stat().st_size
     if batch:
         yield batch
 
@@ -320,14 +319,15 @@ def _drift(
     for landing in landings:
         step = 1 + sum(page.file.stat().st_size for page in landing.pages) // _DRIFT_SAMPLE
         sample += [(landing.company_uuid, page) for page in landing.pages[::step]]
-    if not sample:
-        return {}
-    _describe(connection, table, sample)
-    found = connection.execute(
-        f"SELECT company_uuid, json_group_structure(json) FROM ({read_objects(_files(sample))}) "
-        "JOIN pages USING (filename) GROUP BY company_uuid"
-    ).fetchall()
-    drift = {company: sorted(_undeclared(json.loads(of), table, "", {"company_uuid"})) for company, of in found}
+    drift: defaultdict[str, set[str]] = defaultdict(set)
+    for pages in _batches(sample, _DRIFT_SAMPLE):
+        _describe(connection, table, pages)
+        found = connection.execute(
+            f"SELECT company_uuid, json_group_structure(json) FROM ({read_objects(_files(pages))}) "
+            "JOIN pages USING (filename) GROUP BY company_uuid"
+        ).fetchall()
+        for company, structure in found:
+            drift[company] |= set(_undeclared(json.loads(structure), table, "", {"company_uuid"}))
     new = [(company, table.name, field, seen_at.isoformat()) for company, fields in drift.items() for field in fields]
     if new:
         columns = ("company_uuid", "source", "field", "first_seen")
@@ -335,7 +335,7 @@ def _drift(
             f"INSERT INTO meta.drift FROM ({inline(columns, new)}) "
             "ANTI JOIN meta.drift USING (company_uuid, source, field)"
         )
-    return {company: fields for company, fields in drift.items() if fields}
+    return {company: sorted(fields) for company, fields in drift.items() if fields}
 
 
 def _undeclared(found: Any, table: Table, prefix: str, known: set[str]) -> Iterator[str]:

@@ -410,6 +410,15 @@ class TestManyCompanies:
         assert [loads[company].rows["employees"] for company in ("first", "second")] == [1, 0]
         assert count(warehouse, "employees") == 1
 
+    def test_memory_holds_the_fields_of_so_many_that_their_answers_are_big(self, warehouse, tmp_path, monkeypatch):
+        monkeypatch.setattr("gusto_pipeline.warehouse.load._MEMORY", "200MB")
+        table = SOURCES["departments"].table
+        fields = {f"field_{number}": number for number in range(300)}
+        answer = [{"uuid": f"d-{number}", **fields} for number in range(100)]
+        landings = [landing(tmp_path, table, [answer], company=f"company-{number}") for number in range(50)]
+        loads = load_landed(warehouse, *landings)
+        assert [load.drift for load in loads.values()] == [{"departments": sorted(fields)}] * 50
+
 
 @given(st.lists(st.tuples(st.text(st.characters(blacklist_categories=("Cs",))), st.integers(0, 2**63 - 1))))
 def test_any_text_goes_into_sql_and_comes_out_as_it_was(records):
