@@ -220,6 +220,12 @@ class TestManyCompanies:
         assert three.query(recorded, bad.uuid) == [("failed", str(done[bad.slug]))]
         assert three.query(recorded, last.uuid) == [("ok", "")]
 
+    def test_each_is_asked_about_its_own_employees(self, three):
+        done = sync_companies(CATEGORIES["work_addresses"], three.companies, three.client, three.settings)
+        assert {slug: synced.requests for slug, synced in done.items()} == {one.slug: 5 for one in three.companies}
+        asked = three.query("SELECT DISTINCT company_uuid, employee_uuid FROM staging.work_addresses ORDER BY ALL")
+        assert asked == three.query("SELECT company_uuid, uuid FROM staging.employees ORDER BY ALL")
+
     def test_all_of_them_may_be_in_trouble(self, three):
         three.sandbox.fault("5xx=503")
         done = self.sync(three, run_id="run 2")

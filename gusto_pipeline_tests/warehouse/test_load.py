@@ -369,7 +369,7 @@ class TestManyCompanies:
         alone, together = (open_warehouse(folder / name) for name in ("alone", "together"))
         names = [f"raw.{table.name}", *(table_rows.staging for table_rows in rows(table))]
 
-        @settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
         @given(st.lists(st.lists(records_of(table), max_size=3), min_size=2, max_size=3))
         def check(answers: list[list[dict[str, object]]]) -> None:
             for records in answers:
