@@ -235,6 +235,8 @@ def office_of_rare_cases(home: Path) -> Office:
     ada = office.hire("Ada Moss", date_of_birth="1987-04-03", phone="206-555-0137", ssn="123-45-6789")
     gus, old = office.hire("Gus Gone", last_day="2026-06-10"), office.hire("Old Timer", last_day="2025-01-31")
     bob, eve = office.hire("Bob Reed", department="Engineering"), office.hire("Eve Lane")
+    uma, rita = office.hire("Uma Reed", department="Shop"), office.hire("Rita Ford", department="Shop")
+    office.hire("Ingrid Berg")
     berg = office.hire("Ingrid Berg", current_home_address__country="NOR")
     soon = [office.hire(f"Sam Soon{chr(97 + n)}", last_day="2026-06-19") for n in range(6)]
     office.hire("Lena Later", last_day="2026-06-29")  # access ends in 14 days and 12 hours
@@ -244,7 +246,8 @@ def office_of_rare_cases(home: Path) -> Office:
     office.staff.pop()
     office.sync()
     old_one = account(old, created_at=NOW - 800 * DAY)
-    nobodys = account("zed@x.example"), account("root@x.example", admin=True), account(berg, admin=True)
+    namesake = account("ingrid@x.example", given_name="Ingrid", family_name="Berg")
+    nobodys = namesake, account("zed@x.example"), account("root@x.example", admin=True), account(berg, admin=True)
     marked = account("guest@x.example"), account("bot@x.example"), account("was@x.example")
     office.read("okta", account(ada, status=Status.INVITED), account(gus), old_one, at=NOW - 3 * DAY)
     office.did("okta", "create", f"id-{eve}", ended=NOW - 2 * DAY)
@@ -257,13 +260,25 @@ def office_of_rare_cases(home: Path) -> Office:
     office.mark("github", "id-bot@x.example", links.Mark.BOT)
     office.mark("github", "id-guest@x.example", links.Mark.EXTERNAL, review_by=date(2026, 6, 16))
     office.mark("github", "id-was@x.example", links.Mark.EXTERNAL, review_by=date(2026, 6, 15))
-    office.read("asana", account(bob), at=NOW - 3 * DAY)
+    off = {"status": Status.SUSPENDED}
+    office.read("asana", account(bob), account(uma), account(rita), at=NOW - 4 * DAY)
+    office.did("asana", "suspend", f"id-{uma}", ended=NOW - 4 * DAY + HOUR)
+    office.did("asana", "suspend", f"id-{rita}", ended=NOW - 4 * DAY + HOUR)
+    office.read("asana", account(bob), account(uma, **off), account(rita, **off), at=NOW - 3 * DAY)
     office.did("asana", "suspend", f"id-{bob}", ended=NOW - 2 * DAY)
-    office.read("asana", account(bob, status=Status.SUSPENDED), at=NOW - DAY)
-    office.read("asana", account(bob))
+    office.did("asana", "reactivate", f"id-{uma}", ended=NOW - 2 * DAY)
+    office.read("asana", account(bob, **off), account(uma), account(rita, **off), at=NOW - DAY)
+    office.read("asana", account(bob), account(uma, **off), account(rita))
     office.read("zoho_desk", *map(account, soon))
     office.read("lastpass", old_one, at=NOW - 2 * HOUR)
     office.store.delete(f"lastpass/{COMPANY.slug}")
+    with office.warehouse.write() as connection:
+        connection.execute(
+            "INSERT INTO provisioning.candidates BY NAME "
+            "SELECT l.company_uuid, l.app, l.account_id, p.person_id, 'disputed' AS outcome "
+            "FROM provisioning.links l, provisioning.people p WHERE l.account_id = $1 AND p.name = 'Eve Lane'",
+            [f"id-{vera}"],
+        )
     return office
 
 
@@ -711,7 +726,7 @@ def test_administrators_who_are_not_in_gusto_come_first_among_the_accounts_of_no
     rows = sheet(rare.report.workbook, SECTION["unmatched"].title)
     assert [(row["Account"], row["Role"], row["Age in days"]) for row in rows] == [
         ("root@x.example", "Administrator", 400), ("was@x.example", "", 400), ("zed@x.example", "", 400),
-        ("p6@acme.example", "Administrator", 400),
+        ("p9@acme.example", "Administrator", 400),
     ]  # fmt: skip
 
 
@@ -775,13 +790,18 @@ def test_changes_made_by_hand_are_those_that_we_did_not_make(shown):
 
 def test_an_accepted_invitation_and_what_we_did_are_no_changes_by_hand(rare):
     rows = {(row["App"], row["Person"], row["What"]) for row in sheet(rare.report.workbook, "Changed by hand")}
-    assert rows == {("Okta", "Vera Vanished", "Made"), ("Asana", "Bob Reed", "Opened again")}
+    assert rows == {
+        ("Okta", "Vera Vanished", "Made"), ("Asana", "Bob Reed", "Opened again"), ("Asana", "Uma Reed", "Suspended"),
+        ("Asana", "Rita Ford", "Opened again"),
+    }  # fmt: skip
 
 
 def test_a_removal_shows_its_delay_and_its_proof(shown):
     dana = next(row for row in sheet(shown.report.workbook, "Access taken away") if row["Person"] == "Dana Done")
     assert dana["Delay (minutes)"] == 60
     assert dana["Proof"] == "Read back right after the call. In the list of 2026-06-14 12:00: suspended."
+    rae = next(row for row in sheet(shown.report.workbook, "Access taken away") if row["Person"] == "Rae Again")
+    assert rae["Proof"].endswith("In the list of 2026-06-14 12:00: suspended.")  # before it was opened again
     assert shown.report.figures["median_delay_minutes"] == (60 + 720) / 2
     assert shown.report.figures["longest_delay_minutes"] == 720
 
@@ -818,6 +838,7 @@ def test_what_is_new_and_what_is_settled_since_the_last_report_is_told(twice):
         ("New", "Risk", "Lou Late · Okta · p2@acme.example"),
         ("Settled", "Risk", "Gus Gone · Okta · p1@acme.example"),
     ]
+    assert not [which for _, _, which in changes if "Bob Reed" in which]  # as open as it was
     assert "since the report of <b>2026-06-15 12:00</b>" in second.page.read_text()
 
 
