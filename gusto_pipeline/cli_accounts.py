@@ -235,7 +235,7 @@ def accounts_list(
     """Accounts of one app or all, whose they are, and why we think so."""
     settings = load_settings()
     of = one_company(settings, company)
-    with reconcile.open_warehouse(settings).read() as connection:
+    with reconcile.looking(settings) as connection:
         query = connection.execute(
             "SELECT m.app, coalesce(a.emails[1], a.user_name, m.account_id) AS login, a.status, p.name AS person, "
             "m.outcome, k.mark, m.sentence, m.account_id, m.person_id FROM provisioning.matches m "
@@ -390,7 +390,7 @@ def accounts_audit(
     """Everything that was done, approved or decided by hand: who, when, what, why."""
     settings = load_settings()
     of = one_company(settings, company)
-    with reconcile.open_warehouse(settings).read() as connection:
+    with reconcile.looking(settings) as connection:
         # Text that a spreadsheet would take for a formula is quoted, as in every CSV we write.
         plain = "if(left(COLUMNS(* EXCLUDE (company_uuid, happened_at)), 1) IN ('=', '+', '-', '@', chr(9), chr(13)), "
         plain += "chr(39), '') || COLUMNS(* EXCLUDE (company_uuid, happened_at))"

@@ -6,9 +6,9 @@ Joins Gusto, the apps, the warehouse and the files of plans. The rules are in `p
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -305,11 +305,21 @@ def explain(
     apps = managed_apps(settings, store, company)
     if slug not in apps:
         raise PlanError(f"{slug} is not connected for {company.slug}; connected: {', '.join(apps) or 'none'}")
-    with open_warehouse(settings).read() as connection:
+    with looking(settings) as connection:
         found = find_person(connection, company, person)
         if found.out_of_scope:
             raise PlanError(f"nothing is ever done about {found.name}: {found.out_of_scope}")
         return decide_all(connection, company.uuid, {slug: apps[slug]}, clock(), only=found.id)
+
+
+@contextmanager
+def looking(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A read-only connection that finds every table of provisioning, empty ones before anything was reconciled."""
+    warehouse = open_warehouse(settings)
+    with warehouse.write() as connection:
+        prepare(connection)
+    with warehouse.read() as connection:
+        yield connection
 
 
 def find_person(connection: duckdb.DuckDBPyConnection, company: Company, name: str) -> Person:

@@ -110,7 +110,8 @@ class Warehouse:
                     "there; to look at the data meanwhile, use analytics.duckdb beside it."
                 ) from error
             self.path.chmod(0o600)
-            connection.execute("USE warehouse; SET TimeZone = 'UTC'")
+            # A table that is missing must not be looked for among our variables.
+            connection.execute("SET python_enable_replacements = false; USE warehouse; SET TimeZone = 'UTC'")
             # A commit goes into the file at once: closing would move it there anyway, and a log be written for nothing.
             connection.execute("SET checkpoint_threshold = '0B'")
             yield connection
