@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 import time
+from contextlib import ExitStack
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -17,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from gusto_pipeline import cli_accounts, cli_hr, cli_learners
+from gusto_pipeline.cli_accounts import variable
 from gusto_pipeline.cli_common import JsonOption, complain, console, oauth_app, show
 from gusto_pipeline.cli_demo import SANDBOX_PORT, demo_sandboxes, show_accounts
 from gusto_pipeline.config import ConfigError, Settings, load_settings
@@ -379,6 +382,7 @@ def sandbox(
     seed: int = 7,
     port: int = SANDBOX_PORT,
     applicants: Annotated[bool, typer.Option(help="Serve job applicants, as the undated API did.")] = False,
+    apps: Annotated[bool, typer.Option(help="Serve every app as well, with the first company's people.")] = False,
     fault: Annotated[
         list[str] | None, typer.Option(help="Such as 429:every=5 or missing-scope=employees:read.")
     ] = None,
@@ -395,16 +399,27 @@ def sandbox(
             highlight=False,
             soft_wrap=True,
         )
+        if apps:
+            from gusto_pipeline.sandbox.apps import running_apps
 
-    serve(
-        announce,
-        companies=companies,
-        employees=employees,
-        seed=seed,
-        port=port,
-        applicants=applicants,
-        faults=fault or (),
-    )
+            found = stack.enter_context(running_apps(company=gusto.world.companies[0], clock=gusto.world.clock))
+            console.print("Its apps, under provisioning.apps in pipeline.yaml, and what to connect them with:")
+            for slug, one in found.items():
+                record = {variable(slug, name): value for name, value in one.simulator.record.items()}
+                exports = " ".join(f"{name}={shlex.quote(value)}" for name, value in record.items())
+                console.print(f"    {slug}: {{base_url: {one.base_url}}}", highlight=False)
+                console.print(f"export {exports}", highlight=False, soft_wrap=True, markup=False)
+
+    with ExitStack() as stack:
+        serve(
+            announce,
+            companies=companies,
+            employees=employees,
+            seed=seed,
+            port=port,
+            applicants=applicants,
+            faults=fault or (),
+        )
 
 
 @app.command()

@@ -80,12 +80,17 @@ def connect(settings: Settings, slug: str, company: str | None, obtain: Obtain) 
     of = one_company(settings, company)
     fields = {}
     for field in wanted.sign_in.fields:
-        variable = f"{slug}_{field.name}".upper()
-        given = os.environ.get(variable)
+        given = os.environ.get(variable(slug, field.name))
         if given is None:
             given = typer.prompt(field.label, hide_input=field.secret, default=field.default or "", show_default=True)
         fields[field.name] = given
     return connect_app(settings, store, slug, of, fields, obtain)
+
+
+def variable(slug: str, field: str) -> str:
+    """The environment variable for a field of an app's sign-in; its name may not begin with a digit."""
+    name = f"{slug}_{field}".upper()
+    return f"_{name}" if name[0].isdigit() else name
 
 
 def disconnect(settings: Settings, slug: str, company: str | None) -> bool:
