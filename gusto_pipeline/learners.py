@@ -30,9 +30,10 @@ from gusto_pipeline.provisioning.apps import app
 from gusto_pipeline.provisioning.dismissal import Timing
 from gusto_pipeline.provisioning.errors import AppError, IncompleteReadError
 from gusto_pipeline.provisioning.learners import PORTAL, Attribute, Drafted, FieldRule, GroupRule, People, Portal, Rules
+from gusto_pipeline.provisioning.log import Result
 from gusto_pipeline.provisioning.matching import match
 from gusto_pipeline.provisioning.people import refresh_people
-from gusto_pipeline.provisioning.plans import Item, PlanError, write_plan
+from gusto_pipeline.provisioning.plans import Item, Plan, PlanError, write_plan
 from gusto_pipeline.provisioning.reconciliation import Wanted, note_states
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.store import AccountsRefusedError, store_accounts, store_failed_read, values
@@ -198,15 +199,23 @@ def sync(
             learners.note_run(connection, company.uuid, clock(), by_hand=by_hand, who=who)
 
         def noted(step: str, item: Item) -> None:
-            if item.action in ("create", "join", "leave") and step in ("intended", "ended"):
+            if learners.notable(step, item):
                 with warehouse.write() as connection:
-                    learners.note_step(connection, company.uuid, step, item, clock())
+                    learners.note_step(connection, company.uuid, item, clock())
             on_step(step, item)
 
-        applied = reconcile.carry_out(
-            settings, store, company, planned.drafted.plan, who=who, gusto=gusto, just_made=True,
-            modes={PORTAL: settings.learners.mode}, clock=clock, on_step=noted,
-        )  # fmt: skip
+        def carried_out(made: Plan) -> Applied:
+            return reconcile.carry_out(
+                settings, store, company, made, who=who, gusto=gusto, just_made=True,
+                modes={PORTAL: settings.learners.mode}, clock=clock, on_step=noted,
+            )  # fmt: skip
+
+        applied = carried_out(planned.drafted.plan)
+        if any(done.item.action == "reactivate" and done.result is Result.DONE for done in applied.done):
+            # Only now can be seen, and changed, what the portal has of those who are back.
+            planned = plan(settings, store, company, accept_shrink=accept_shrink, clock=clock)
+            after = carried_out(planned.drafted.plan)
+            applied = Applied((*applied.done, *after.done), after.waiting)
         return Brought(planned, applied, write_report(settings, company, planned.drafted, clock=clock))
 
 

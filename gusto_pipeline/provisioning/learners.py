@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
@@ -281,7 +281,9 @@ def draft(
         raise RuleError(str(error).replace(f"provisioning.apps.{PORTAL}.who", "learners.who")) from None
     decisions = [_seen_by_portal(_due(decision, one, rules), people) for decision in decided]
     made = make_plan(decisions, apps, company, company_uuid, _tries(connection, company_uuid), now)
-    given, misfits, problems = _values(people, rules, portal)
+    concerned = {item.person_id for item in made.items if item.action == "create"}
+    concerned |= {decision.person.id for decision in decisions if decision.account and decision.rule.id in _FOLLOWED}
+    given, misfits, problems = _values(people, rules, portal, concerned)
     facts = _Facts(
         one, rules, portal, given, _custom_data(connection, company_uuid), _logins(connection, company_uuid),
         _remembered(connection, company_uuid), _unlisted(connection, company_uuid), now,
@@ -358,8 +360,13 @@ def _seen_by_portal(decision: Decision, people: People) -> Decision:
     return replace(decision, subject=replace(decision.subject, person=person))
 
 
-def _values(people: People, rules: Rules, portal: Portal) -> tuple[dict[str, dict[str, str]], list[Misfit], list[str]]:
-    """What to send, by person and field; what does not fit; and which rules cannot be followed."""
+def _values(
+    people: People, rules: Rules, portal: Portal, concerned: Collection[str | None]
+) -> tuple[dict[str, dict[str, str]], list[Misfit], list[str]]:
+    """What to send, by person and field; what does not fit; and which rules cannot be followed.
+
+    concerned: who is or becomes a learner.
+    """
     fields = {each.name: each for each in portal.fields}
     names = {person: row["name"] for person, row in people.rows.items()}
     found, bad = people.evaluate(rule.sql for rule in rules.fields)
@@ -373,7 +380,11 @@ def _values(people: People, rules: Rules, portal: Portal) -> tuple[dict[str, dic
         elif rule.sql in bad:
             problems.append(f"What goes into {rule.name} cannot be worked out: {bad[rule.sql]}. It was left out.")
         else:
-            mapped = {person: rule.values.get(str(value), value) for person, value in found[rule.sql].items()}
+            mapped = {
+                person: rule.values.get(str(value), value)
+                for person, value in found[rule.sql].items()
+                if person in concerned
+            }
             fitting, wrong = fit_all(fields[rule.name], rule.called, mapped, names)
             misfits += wrong
             for person, text in fitting.items():
@@ -516,21 +527,26 @@ def _moves(decision: Decision, account: Account, facts: _Facts, groups: _Groups)
 # -- what is remembered ---------------------------------------------------------------------------------------
 
 
-def note_step(connection: duckdb.DuckDBPyConnection, company: str, step: str, item: Item, now: datetime) -> None:
-    """Remember which groups a rule put somebody into: before it is done, so that a crash forgets none.
-
-    step: as `apply.carry_out` tells of it.
-    """
+def notable(step: str, item: Item) -> bool:
+    """Whether there is something to remember at this step; `step` as `apply.carry_out` tells of it."""
     new = item.new or {}
-    joined = {"join": [new.get("group")], "create": new.get("groups", ())}.get(item.action, ())
-    if step == "intended" and joined:
-        row = {"company_uuid": company, "person_id": item.person_id, "added_at": now.isoformat()}
-        insert(connection, "learner_groups", [row | {"group_id": group} for group in joined])
-    if step == "ended" and item.action == "leave":
+    joins = item.action == "join" or (item.action == "create" and bool(new.get("groups")))
+    return (step == "intended" and joins) or (step == "ended" and item.action == "leave")
+
+
+def note_step(connection: duckdb.DuckDBPyConnection, company: str, item: Item, now: datetime) -> None:
+    """Remember which groups a rule puts somebody into, before it is done so that a crash forgets none; and forget those
+    that they have left. For steps that are `notable`."""
+    new = item.new or {}
+    if item.action == "leave":
         connection.execute(
             f"DELETE FROM provisioning.learner_groups WHERE {of(company, '', person=item.person_id or '')} "
             f"AND group_id = {literal(new['group'])}"
         )
+        return
+    row = {"company_uuid": company, "person_id": item.person_id, "added_at": now.isoformat()}
+    joined = new["groups"] if item.action == "create" else [new["group"]]
+    insert(connection, "learner_groups", [row | {"group_id": group} for group in joined])
 
 
 def groups_of_rules(connection: duckdb.DuckDBPyConnection, company: str) -> frozenset[str]:

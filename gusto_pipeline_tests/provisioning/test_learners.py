@@ -60,9 +60,11 @@ class Office:
         """The log of an item carried out, with the account it made or changed."""
         connection = self.hr.connection
         intent = log.intend(connection, COMPANY, "plan", item, "ann", self.now)
-        learners.note_step(connection, COMPANY, "intended", item, self.now)
+        if learners.notable("intended", item):
+            learners.note_step(connection, COMPANY, item, self.now)
         log.end(connection, COMPANY, intent, log.Result.DONE, self.now, account_id=account_id)
-        learners.note_step(connection, COMPANY, "ended", item, self.now)
+        if learners.notable("ended", item):
+            learners.note_step(connection, COMPANY, item, self.now)
 
 
 @pytest.fixture
