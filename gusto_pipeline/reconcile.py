@@ -26,7 +26,7 @@ from gusto_pipeline.provisioning import apply, log
 from gusto_pipeline.provisioning.account import Account
 from gusto_pipeline.provisioning.actions import Snapshot
 from gusto_pipeline.provisioning.app import App
-from gusto_pipeline.provisioning.apply import Applied
+from gusto_pipeline.provisioning.apply import Applied, Gated
 from gusto_pipeline.provisioning.apps import SLUGS, app
 from gusto_pipeline.provisioning.dismissal import Timing, t_end
 from gusto_pipeline.provisioning.errors import AppError
@@ -245,18 +245,9 @@ def carry_out(
         if not made.holds(current):
             raise PlanError(_stale(made, current))
     with warehouse.write() as connection:
-        now, slugs = clock(), {item.app for item in made.items}
-        given: dict[str, Any] = {
-            "modes": modes or {slug: settings.provisioning.app(slug).mode for slug in slugs},
-            "approved": log.approved_items(connection, company.uuid),
-            "proven": log.apps_with_removals(connection, company.uuid),
-            "now": now,
-        }
-        ready = [one.item for one in apply.gate(made.items, held={}, **given) if one.verdict == "go"]
-        held = held_back(ready, connection, company.uuid, given["approved"], now)
-        rest = resting(connection, company.uuid, slugs, now)
-        held |= {item.id: rest[item.app] for item in ready if item.app in rest}
-    gated = apply.gate(made.items, held=held, **given)
+        now = clock()
+        rest = resting(connection, company.uuid, {item.app for item in made.items}, now)
+        gated = gate(connection, settings, made, rest, now, modes)
     going = [one.item for one in gated if one.verdict == "go"]
     asked: dict[str, str] = {}
 
@@ -296,6 +287,30 @@ def sweep_due(settings: Settings, company: Company, now: datetime) -> str:
     if ended:
         return f"the access of {ended} accounts has ended"
     return f"{waiting} removals are still to be done" if waiting else ""
+
+
+def gate(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    made: Plan,
+    rest: Mapping[str, str],
+    now: datetime,
+    modes: Mapping[str, apply.Mode] | None = None,
+) -> list[Gated]:
+    """What of a plan may go now and what waits, by modes (pipeline.yaml's by default), approvals and brakes.
+
+    rest: apps that are left alone, and why (`planning.resting`).
+    """
+    given: dict[str, Any] = {
+        "modes": modes or {item.app: settings.provisioning.app(item.app).mode for item in made.items},
+        "approved": log.approved_items(connection, made.company_uuid),
+        "proven": log.apps_with_removals(connection, made.company_uuid),
+        "now": now,
+    }
+    ready = [one.item for one in apply.gate(made.items, held={}, **given) if one.verdict == "go"]
+    held = held_back(ready, connection, made.company_uuid, given["approved"], now)
+    held |= {item.id: rest[item.app] for item in ready if item.app in rest}
+    return apply.gate(made.items, held=held, **given)
 
 
 def explain(

@@ -26,11 +26,9 @@ from markupsafe import Markup, escape
 from gusto_pipeline.clock import Clock, utcnow
 from gusto_pipeline.config import Settings
 from gusto_pipeline.connections.store import ConnectionStore
-from gusto_pipeline.provisioning import apply, log
 from gusto_pipeline.provisioning.app import App
-from gusto_pipeline.provisioning.apply import Gated
 from gusto_pipeline.provisioning.apps import SLUGS, app
-from gusto_pipeline.provisioning.planning import held_back, invitations_sent, make_plan, resting
+from gusto_pipeline.provisioning.planning import invitations_sent, make_plan, resting
 from gusto_pipeline.provisioning.plans import Plan, write_plan
 from gusto_pipeline.provisioning.reconciliation import Wanted, decide_all, prepare
 from gusto_pipeline.provisioning.report import (
@@ -50,7 +48,7 @@ from gusto_pipeline.provisioning.report import (
     remember,
 )
 from gusto_pipeline.provisioning.store import of
-from gusto_pipeline.reconcile import managed_apps, wanted_in
+from gusto_pipeline.reconcile import gate, managed_apps, wanted_in
 from gusto_pipeline.spreadsheets.files import replace_file
 from gusto_pipeline.spreadsheets.front import Cell, worksheet
 from gusto_pipeline.spreadsheets.sheets import Column, Link, Sheet
@@ -126,7 +124,8 @@ def _collected(
     of_managed = [decision for decision in decisions if decision.app in managed]
     tries = invitations_sent(connection, company.uuid)
     plan = make_plan(of_managed, managed, company.slug, company.uuid, tries, now)
-    gated, rest = _gated(connection, settings, company, plan, now)
+    rest = resting(connection, company.uuid, {item.app for item in plan.items}, now)
+    gated = gate(connection, settings, plan, rest, now)
     given = settings.provisioning.app
     reported = [
         ReportedApp(one, given(slug).mode, given(slug).seat_cost, slug in managed, rest.get(slug, ""))
@@ -144,28 +143,6 @@ def _disconnected(
         f"SELECT DISTINCT app FROM provisioning.links WHERE {of(company.uuid, '')} ORDER BY app"
     ).fetchall()
     return {slug: (app(slug), wanted_in(settings, slug)) for (slug,) in rows if slug in SLUGS and slug not in managed}
-
-
-def _gated(
-    connection: duckdb.DuckDBPyConnection, settings: Settings, company: Company, plan: Plan, now: datetime
-) -> tuple[list[Gated], dict[str, str]]:
-    """What would go now and what waits, as applying the plan finds it; and the apps that are left alone, with why."""
-    slugs, approved = {item.app for item in plan.items}, log.approved_items(connection, company.uuid)
-
-    def gate(held: Mapping[str, str]) -> list[Gated]:
-        return apply.gate(
-            plan.items,
-            modes={slug: settings.provisioning.app(slug).mode for slug in slugs},
-            approved=approved,
-            proven=log.apps_with_removals(connection, company.uuid),
-            now=now,
-            held=held,
-        )
-
-    ready = [one.item for one in gate({}) if one.verdict == "go"]
-    rest = resting(connection, company.uuid, slugs, now)
-    held = held_back(ready, connection, company.uuid, approved, now)
-    return gate(held | {item.id: rest[item.app] for item in ready if item.app in rest}), rest
 
 
 def _number(figure: Figure, value: float) -> int | float:

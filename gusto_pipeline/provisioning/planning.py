@@ -146,7 +146,7 @@ def _coming(decisions: Iterable[Decision], apps: Mapping[str, tuple[App, Wanted]
 
 def _effect(action: Action, app: App) -> str:
     """What an action comes to in this app, in words."""
-    removes = f"{app.name} {app.removal} it"
+    removes = f"{app.name} {'takes it out' if app.removal == 'takes out' else f'{app.removal} it'}"
     note = f" ({app.removal_note})" if app.removal_note else ""
     match action:
         case Action.CREATE:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-from gusto_pipeline.provisioning.app import App
+if TYPE_CHECKING:  # the names alone, which settings check, come without HTTP and cryptography
+    from gusto_pipeline.provisioning.app import App
 
 SLUGS = (
     "15five",
