@@ -78,7 +78,8 @@ def gate(
     """Which items may go now.
 
     approved: ids that a person said yes to. proven: apps in which an approved removal was carried out before, the
-    first of which always needs a person. held: why the brakes hold an item, by its id; what a person approved they let pass, but for an app that rests.
+    first of which always needs a person. held: why the brakes hold an item, by its id; what a person approved they let
+    pass, but for an app that rests.
     """
 
     def verdict(item: Item) -> Gated:
