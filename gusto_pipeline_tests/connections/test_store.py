@@ -226,7 +226,7 @@ def test_what_is_no_name_is_refused(store, name):
         store.read(name)
 
 
-@given(st.lists(st.text(min_size=1, max_size=12).filter(lambda part: "/" not in part), min_size=1, max_size=2))
+@given(st.lists(st.text(min_size=1, max_size=7).filter(lambda part: "/" not in part), min_size=1, max_size=2))
 def test_any_name_stays_in_the_folder_and_comes_back_as_it_was(tmp_path_factory, parts):
     name = "/".join(parts)
     folder = tmp_path_factory.getbasetemp() / "any-name"
