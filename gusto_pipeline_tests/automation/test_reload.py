@@ -158,7 +158,9 @@ def test_a_real_webserver_shows_the_new_job(file, tmp_path):
     jobs = {"query": "{ repositoriesOrError { ... on RepositoryConnection { nodes { jobs { name } } } } }"}
 
     def flatten_jobs() -> set[str]:
-        answer = httpx.post(f"{url}/graphql", json=jobs, timeout=30).json()["data"]["repositoriesOrError"]
+        # It says that it serves a moment before it does.
+        with httpx.Client(transport=httpx.HTTPTransport(retries=6), timeout=30) as http:
+            answer = http.post(f"{url}/graphql", json=jobs).json()["data"]["repositoriesOrError"]
         return {job["name"] for node in answer["nodes"] for job in node["jobs"] if job["name"].startswith("flatten_")}
 
     with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as process:
