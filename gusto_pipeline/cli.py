@@ -108,6 +108,15 @@ notify:                                # try it with: gusto-pipeline notify
 #     filter: onboarded AND NOT terminated
 #     frequency: weekly
 #     notify: {to: [GUSTO_PIPELINE_NOTIFY, HR_NOTIFY], on_change: true}
+
+# learners:                            # of a learning portal; connect one with: gusto-pipeline connect learnupon
+#   mode: plan                         # observe, plan (a person approves) or auto
+#   invite: {when: hire_date, how: active_with_mail}   # when: added; how: active, pending
+#   fields:                            # see what there is with: gusto-pipeline learners attributes
+#     - {field: Office, attribute: location, values: {SF: San Francisco}}
+#     - {field: Full title, sql: "title || ', ' || department"}
+#   groups:
+#     - {group: New starters, where: "created_on > DATE '2026-01-01'"}
 """
 
 

@@ -37,6 +37,11 @@ def plan(company: CompanyOption = None, accept_shrink: ShrinkOption = False, as_
     else:
         show_plan(made.drafted.plan, made.path)
         _complain(made.drafted)
+        if made.drafted.plan.items:
+            console.print(
+                f"To carry it out: gusto-pipeline approve {made.drafted.plan.id}, where a person has to say yes, then "
+                "gusto-pipeline learners sync.", highlight=False, soft_wrap=True,
+            )  # fmt: skip
     if made.drafted.plan.items:
         raise typer.Exit(2)
 

@@ -20,6 +20,7 @@ from gusto_pipeline.config import load_settings
 from gusto_pipeline.learners import Brought, TooSoonError
 from gusto_pipeline.provisioning.errors import AppError, SignInError
 from gusto_pipeline.provisioning.session import Session
+from gusto_pipeline.reports import write_report
 from gusto_pipeline.sandbox.apps import SimulatedApp, running_apps
 from gusto_pipeline.sandbox.apps.directory import Member
 from gusto_pipeline.sync import open_store
@@ -317,9 +318,15 @@ def test_the_commands_plan_sync_export_and_show_attributes(school, command, tmp_
 
 
 def test_the_portal_is_none_of_the_apps_that_are_reconciled(school, command):
+    school.add(school.people()[0])
+    school.sync()
     before = len(school.portal.requests)
-    assert command("plan").code == 0
+    said = command("plan", "--json")
+    assert json.loads(said.out)["items"] == json.loads(said.out)["questions"] == []
+    report = write_report(load_settings(), school.store, school.pipeline.company, clock=school.now)
+    assert "LearnUpon" not in report.page.read_text(encoding="utf-8")
     assert len(school.portal.requests) == before
+    assert "learnupon" in {row["app"] for row in json.loads(command("accounts", "audit", "--json").out)}
 
 
 def test_the_asset_is_there_when_a_portal_is_and_does_the_same(school):
