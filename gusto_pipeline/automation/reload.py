@@ -10,6 +10,8 @@ from gusto_pipeline import notify
 from gusto_pipeline.automation.launch import WEBSERVER
 from gusto_pipeline.automation.sensors import tell
 from gusto_pipeline.config import ConfigError, Settings, load_settings
+from gusto_pipeline.provisioning.apps import EVERY
+from gusto_pipeline.sync import open_store
 
 LOCATION = "gusto_pipeline.definitions"  # the code location's name, unless a workspace gives it another
 
@@ -35,8 +37,10 @@ class ReloadError(Exception):
 def follow_pipeline_yaml(loaded: Settings, build: Callable[[Settings], dg.Definitions]) -> dg.SensorDefinition:
     """A sensor that has Dagster load the definitions anew once pipeline.yaml says other than `loaded`.
 
-    A file that is wrong changes nothing; people are told of it once. `build` makes the definitions of settings.
+    The same when an app is connected or disconnected, whose assets come and go. A file that is wrong changes nothing;
+    people are told of it once. `build` makes the definitions of settings.
     """
+    connected = _connected(loaded)
 
     @dg.sensor(
         minimum_interval_seconds=30,
@@ -46,7 +50,7 @@ def follow_pipeline_yaml(loaded: Settings, build: Callable[[Settings], dg.Defini
     def pipeline_yaml(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         try:
             settings = load_settings()
-            if settings == loaded:
+            if settings == loaded and _connected(settings) == connected:
                 return dg.SensorResult(skip_reason="Dagster has loaded what pipeline.yaml says.", cursor="")
             dg.Definitions.validate_loadable(build(settings))
         except (ConfigError, dg.DagsterInvalidDefinitionError) as problem:
@@ -64,6 +68,11 @@ def follow_pipeline_yaml(loaded: Settings, build: Callable[[Settings], dg.Defini
         return dg.SensorResult(skip_reason="pipeline.yaml has changed: the definitions were loaded anew.", cursor="")
 
     return pipeline_yaml
+
+
+def _connected(settings: Settings) -> set[str]:
+    """What kinds of connections there are."""
+    return {name.partition("/")[0] for name in open_store(settings).names()} & set(EVERY)
 
 
 def reload_location(webserver: str, name: str) -> None:

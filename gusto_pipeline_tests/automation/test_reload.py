@@ -19,6 +19,7 @@ from gusto_pipeline.automation import reload
 from gusto_pipeline.automation.reload import LOCATION, ReloadError, follow_pipeline_yaml, reload_location
 from gusto_pipeline.config import load_settings
 from gusto_pipeline.definitions import definitions
+from gusto_pipeline.sync import open_store
 from gusto_pipeline_tests.gusto.loopback import Reply, Request, serving
 from gusto_pipeline_tests.mailbox import free_port, mail_server, text
 
@@ -96,6 +97,12 @@ def test_a_changed_job_is_loaded_once(sensor, webserver, file, yaml):
     assert "loaded anew" in sensor.tick()
     assert webserver.asked == [LOCATION]
     assert Sensor().tick() == "Dagster has loaded what pipeline.yaml says."
+
+
+def test_an_app_that_is_connected_brings_its_assets(sensor, webserver):
+    open_store(load_settings()).write("slack/acme", {"token": "x"})
+    assert "loaded anew" in sensor.tick()
+    assert webserver.asked == [LOCATION]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:apprise")
