@@ -18,7 +18,7 @@ from dotenv import load_dotenv
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from gusto_pipeline import cli_accounts, cli_hr, cli_learners
+from gusto_pipeline import cli_accounts, cli_answers, cli_hr, cli_learners
 from gusto_pipeline.cli_accounts import variable
 from gusto_pipeline.cli_common import JsonOption, complain, console, oauth_app, show
 from gusto_pipeline.cli_demo import SANDBOX_PORT, demo_sandboxes, show_accounts
@@ -63,6 +63,7 @@ app = typer.Typer(
 config_app = typer.Typer(no_args_is_help=True, help="Check pipeline.yaml.")
 app.add_typer(config_app, name="config")
 app.add_typer(cli_accounts.commands)
+app.add_typer(cli_answers.commands)
 app.add_typer(cli_learners.commands)
 app.add_typer(cli_hr.commands)
 

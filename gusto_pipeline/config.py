@@ -317,6 +317,32 @@ class Provisioning(_Section):
         return self.apps.get(slug, ManagedApp())
 
 
+class Answers(_Section):
+    """What people are told about themselves and their reports. Of other colleagues it is the directory, always."""
+
+    fields: tuple[
+        Literal[
+            "name", "work_email", "title", "department", "location", "manager", "hire_date", "employment", "last_day",
+            "phone", "personal_email", "out_of_office", "birth_date", "home_address", "pay",
+        ],
+        ...,
+    ] = Field(
+        default=(
+            "name", "work_email", "title", "department", "location", "manager", "hire_date", "employment", "last_day",
+            "phone", "personal_email", "out_of_office",
+        ),
+        description="What people may see of themselves; add birth_date, home_address or pay to show those",
+    )  # fmt: skip
+    manager_fields: tuple[
+        Literal["name", "work_email", "title", "department", "location", "hire_date", "employment", "out_of_office"],
+        ...,
+    ] = Field(
+        default=("name", "work_email", "title", "department", "location", "out_of_office"),
+        description="What managers may see of those who report to them directly",
+    )
+    token_days: int = Field(default=90, ge=1, le=366, description="How long a new token is valid")
+
+
 class LearnerField(_Section):
     """What goes into one custom user data field of the learning portal."""
 
@@ -414,6 +440,7 @@ class Settings(_Section):
     jobs: tuple[FlattenJob, ...] = ()
     provisioning: Provisioning = Provisioning()
     learners: Learners = Learners()
+    answers: Answers = Answers()
     notify: Notify = Notify()
 
     @field_validator("jobs")

@@ -13,13 +13,15 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "gusto_pipeline"
 FILES = sorted(PACKAGE.rglob("*.py"))
-CLI = {"cli", "cli_accounts", "cli_common", "cli_demo", "cli_hr", "cli_learners"}
+CLI = {"cli", "cli_accounts", "cli_answers", "cli_common", "cli_demo", "cli_hr", "cli_learners"}
 ORCHESTRATION = {"assets", "automation", "resources", "definitions"}
 
 FOUNDATION = {"clock", "schema"}
 DOMAINS = {"connections", "gusto", "warehouse", "spreadsheets", "provisioning"}
 # What joins the domains; Dagster's assets and the CLI call these.
 USE_CASES = {
+    "answers",
+    "mcp_server",
     "sync",
     "jobs",
     "preroll",
