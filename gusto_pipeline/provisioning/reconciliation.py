@@ -197,9 +197,8 @@ class _AppView:
         exceptions = dict(
             connection.execute(
                 "SELECT person_id, wanted FROM provisioning.wants "
-                f"WHERE {of(company, slug)} AND (until IS NULL OR until >= $1) "
-                "QUALIFY row_number() OVER (PARTITION BY person_id ORDER BY decided_at DESC) = 1",
-                [now.date()],
+                f"WHERE {of(company, slug)} AND (until IS NULL OR until >= DATE '{now.date()}') "
+                "QUALIFY row_number() OVER (PARTITION BY person_id ORDER BY decided_at DESC) = 1"
             ).fetchall()
         )
         return cls(
@@ -364,10 +363,9 @@ def _alive_elsewhere(connection: duckdb.DuckDBPyConnection, company: str, app: s
         f"  WHERE complete AND app = {literal(app)} GROUP BY company_uuid) "
         "SELECT l.account_id, any_value(p.name) FROM provisioning.links l "
         "JOIN provisioning.people p USING (company_uuid, person_id) JOIN tenants t USING (company_uuid) "
-        f"WHERE l.app = {literal(app)} AND l.company_uuid <> $1 AND NOT p.vanished "
-        "AND (p.last_day IS NULL OR p.last_day >= $2) "
-        "AND t.tenant = (SELECT tenant FROM tenants WHERE company_uuid = $1) GROUP BY l.account_id",
-        [company, now.date() - DAY],
+        f"WHERE l.app = {literal(app)} AND l.company_uuid <> {literal(company)} AND NOT p.vanished "
+        f"AND (p.last_day IS NULL OR p.last_day >= DATE '{now.date() - DAY}') "
+        f"AND t.tenant = (SELECT tenant FROM tenants WHERE company_uuid = {literal(company)}) GROUP BY l.account_id"
     ).fetchall()
     return {account_id: f"it is also {name}'s, who works for another connected company" for account_id, name in rows}
 
