@@ -5,6 +5,7 @@ other app and the report can say so.
 """
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -18,6 +19,7 @@ from gusto_pipeline.reports import Report, write_report
 from gusto_pipeline.resources.pipeline import GustoResource, PipelineResource
 
 PEOPLE_FROM = ("employees", "contractors", "admins", "locations", "time_off")
+DAILY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=26))  # read at least once a day, and two hours
 PLAN = dg.AssetKey("provisioning_plan")
 ACTIONS = dg.AssetKey("provisioning_actions")
 REPORT = dg.AssetKey("provisioning_report")
@@ -94,6 +96,7 @@ def _accounts_spec(slug: str) -> dg.AssetSpec:
         owners=OWNERS,
         description=f"Every account in {one.name}. Removing there {one.removal}: {one.removal_note}.",
         metadata={"dagster/table_name": "warehouse.provisioning.accounts"},
+        freshness_policy=DAILY,
     )
 
 
@@ -248,6 +251,7 @@ def report_asset() -> dg.AssetsDefinition:
                 group_name="provisioning",
                 kinds={"excel", "html"},
                 owners=OWNERS,
+                freshness_policy=DAILY,
                 description="Open risks, who has access to what, the next 14 days, questions, what was done: as a "
                 "workbook and as a page.",
             )
