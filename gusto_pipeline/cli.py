@@ -20,16 +20,15 @@ from rich.table import Table
 
 from gusto_pipeline import cli_accounts, cli_answers, cli_hr, cli_learners
 from gusto_pipeline.cli_accounts import variable
-from gusto_pipeline.cli_common import JsonOption, complain, console, oauth_app, show
+from gusto_pipeline.cli_common import JsonOption, complain, console, gusto_client, oauth_app, show
 from gusto_pipeline.cli_demo import SANDBOX_PORT, demo_sandboxes, show_accounts
 from gusto_pipeline.config import ConfigError, Settings, load_settings
 from gusto_pipeline.connections.google import GoogleApp, consent
 from gusto_pipeline.connections.sign_in import Obtain, SignInError, by_browser, by_paste
 from gusto_pipeline.connections.store import ConnectionStoreError
 from gusto_pipeline.google_connection import connect_google, disconnect_google, google_standing
-from gusto_pipeline.gusto.auth import GustoAuth, login, login_without_browser
+from gusto_pipeline.gusto.auth import login, login_without_browser
 from gusto_pipeline.gusto.catalog import CATEGORIES
-from gusto_pipeline.gusto.client import GustoClient
 from gusto_pipeline.gusto.errors import GustoError
 from gusto_pipeline.jobs import job_companies
 from gusto_pipeline.lifecycle import AUTHORIZED, DISCONNECTED, known_company, next_daily_sync, standings
@@ -45,7 +44,6 @@ from gusto_pipeline.provisioning.reconciliation import RuleError
 from gusto_pipeline.spreadsheets.google_http import SCOPES
 from gusto_pipeline.spreadsheets.writers import SpreadsheetError
 from gusto_pipeline.sync import (
-    Company,
     UnknownCompanyError,
     connect_company,
     connected_companies,
@@ -350,14 +348,8 @@ def preroll(name: Annotated[str, typer.Argument(help="A job of pipeline.yaml.")]
     from gusto_pipeline.preroll import preroll as check
 
     settings = load_settings()
-    job, oauth, store = settings.job(name), oauth_app(settings), open_store(settings)
-
-    def connected(company: Company) -> GustoClient:
-        grant = f"gusto/{company.slug}"
-        auth = GustoAuth(oauth, store, grant)
-        return GustoClient(oauth.base_url, auth, grant=grant, state_folder=settings.connections)
-
-    found = check(job, settings, connected)
+    job, oauth = settings.job(name), oauth_app(settings)
+    found = check(job, settings, partial(gusto_client, settings, oauth))
     for warning in found.warnings:
         console.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
     for problem in found.problems:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,11 +19,10 @@ from rich.table import Table
 
 from gusto_pipeline import reconcile
 from gusto_pipeline.accounts import AppConnection, connect_app, disconnect_app
-from gusto_pipeline.cli_common import JsonOption, complain, console, oauth_app, show
+from gusto_pipeline.cli_common import JsonOption, complain, console, gusto_client, oauth_app, show
 from gusto_pipeline.clock import utcnow
 from gusto_pipeline.config import ConfigError, Settings, load_settings, nearest
 from gusto_pipeline.connections.sign_in import Obtain
-from gusto_pipeline.gusto.auth import GustoAuth
 from gusto_pipeline.gusto.client import GustoClient
 from gusto_pipeline.provisioning import links
 from gusto_pipeline.provisioning.app import App
@@ -192,7 +192,7 @@ def apply_command(
     of = one_company(settings, company)
     made = reconcile.find_plan(settings, of, plan)
     applied = reconcile.carry_out(
-        settings, store, of, made, who=who or getpass.getuser(), gusto=gusto_client(settings, of)
+        settings, store, of, made, who=who or getpass.getuser(), gusto=gusto_if_set_up(settings, of)
     )
     show_applied(applied, as_json)
     if applied.state in ("failed", "partial", "throttled") and any(d.result == "failed" for d in applied.done):
@@ -420,19 +420,13 @@ def _deciding(company: str | None) -> Iterator[tuple[duckdb.DuckDBPyConnection, 
         yield connection, of
 
 
-def gusto_client(settings: Settings, company: Company) -> Callable[[], GustoClient] | None:
+def gusto_if_set_up(settings: Settings, company: Company) -> Callable[[], GustoClient] | None:
     """Opens a client for the company's grant; None when the credentials of the application are not set."""
     try:
         oauth = oauth_app(settings)
     except ConfigError:
         return None
-    grant = f"gusto/{company.slug}"
-
-    def connect() -> GustoClient:
-        auth = GustoAuth(oauth, open_store(settings), grant)
-        return GustoClient(oauth.base_url, auth, grant=grant, state_folder=settings.connections)
-
-    return connect
+    return partial(gusto_client, settings, oauth, company)
 
 
 def show_plan(made: Plan, path: Path) -> None:

@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from gusto_pipeline.config import ConfigError, Settings
-from gusto_pipeline.gusto.auth import OAuthApp
+from gusto_pipeline.gusto.auth import GustoAuth, OAuthApp
+from gusto_pipeline.gusto.client import GustoClient
+from gusto_pipeline.sync import Company, open_store
 
 console = Console()
 
@@ -32,6 +34,13 @@ def oauth_app(settings: Settings) -> OAuthApp:
         os.environ["GUSTO_CLIENT_SECRET"],
         settings.gusto.redirect_uri,
     )
+
+
+def gusto_client(settings: Settings, oauth: OAuthApp, company: Company) -> GustoClient:
+    """A client that uses the company's stored grant."""
+    grant = f"gusto/{company.slug}"
+    auth = GustoAuth(oauth, open_store(settings), grant)
+    return GustoClient(oauth.base_url, auth, grant=grant, state_folder=settings.connections)
 
 
 def complain(problem: object) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gusto_pipeline.accounts import connect_app
-from gusto_pipeline.cli_accounts import gusto_client
+from gusto_pipeline.cli_accounts import gusto_if_set_up
 from gusto_pipeline.cli_common import console, oauth_app
 from gusto_pipeline.config import Settings, load_settings
 from gusto_pipeline.connections.google import GoogleApp, consent
@@ -131,7 +131,7 @@ def show_accounts(settings: Settings, company: Company) -> None:
     made = read_plan(newest)
     console.print(f"Accounts: plan {made.id} has {len(made.items)} things to do and {len(made.questions)} questions.")
     approve(settings, made, [], who="demo", why="the demo approves everything")
-    gusto = gusto_client(settings, company)
+    gusto = gusto_if_set_up(settings, company)
     applied = carry_out(settings, store, company, made, who="demo", gusto=gusto, just_made=True)
     later = sum(gated.verdict == "not due" for gated in applied.waiting)
     console.print(f"Approved and applied: {len(applied.done)} done ({applied.state}), {later} on their day.")

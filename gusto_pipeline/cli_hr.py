@@ -18,12 +18,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from gusto_pipeline.cli_accounts import one_company
-from gusto_pipeline.cli_common import JsonOption, complain, console, oauth_app, show
+from gusto_pipeline.cli_common import JsonOption, complain, console, gusto_client, oauth_app, show
 from gusto_pipeline.config import load_settings
 from gusto_pipeline.gusto import actions
 from gusto_pipeline.gusto import call as calls
 from gusto_pipeline.gusto.actions import PARTS, Created, Person, Status
-from gusto_pipeline.gusto.auth import GustoAuth, system_token
+from gusto_pipeline.gusto.auth import system_token
 from gusto_pipeline.gusto.client import GustoClient
 from gusto_pipeline.gusto.errors import NotSentError
 from gusto_pipeline.sync import Bearer, Company, open_store
@@ -238,9 +238,7 @@ def token_command(company: CompanyOption = None, as_json: JsonOption = False) ->
 def _connected(company: str | None) -> Iterator[tuple[Company, GustoClient]]:
     settings = load_settings()
     of, oauth = one_company(settings, company), oauth_app(settings)
-    grant = f"gusto/{of.slug}"
-    auth = GustoAuth(oauth, open_store(settings), grant)
-    with GustoClient(oauth.base_url, auth, grant=grant, state_folder=settings.connections) as client:
+    with gusto_client(settings, oauth, of) as client:
         yield of, client
 
 

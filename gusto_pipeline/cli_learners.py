@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from gusto_pipeline import learners
-from gusto_pipeline.cli_accounts import CompanyOption, WhoOption, gusto_client, one_company, show_applied, show_plan
+from gusto_pipeline.cli_accounts import CompanyOption, WhoOption, gusto_if_set_up, one_company, show_applied, show_plan
 from gusto_pipeline.cli_common import JsonOption, complain, console, show
 from gusto_pipeline.config import load_settings
 from gusto_pipeline.provisioning.learners import Drafted
@@ -61,7 +61,7 @@ def sync(
     of = one_company(settings, company)
     done = learners.sync(
         settings, open_store(settings), of, who=who or getpass.getuser(), by_hand=True,
-        gusto=gusto_client(settings, of), accept_shrink=accept_shrink,
+        gusto=gusto_if_set_up(settings, of), accept_shrink=accept_shrink,
     )  # fmt: skip
     if as_json:
         said = {"state": done.applied.state, "plan": done.planned.drafted.plan.id, "report": str(done.report)}

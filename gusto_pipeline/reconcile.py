@@ -6,6 +6,7 @@ Joins Gusto, the apps, the warehouse and the files of plans. The rules are in `p
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -66,11 +67,7 @@ class Reconciled:
 
     def counts(self, slug: str) -> dict[str, int]:
         """How many decisions found which state in an app."""
-        found: dict[str, int] = {}
-        for one in self.decisions:
-            if one.app == slug:
-                found[str(one.rule.state)] = found.get(str(one.rule.state), 0) + 1
-        return dict(sorted(found.items()))
+        return dict(sorted(Counter(str(one.rule.state) for one in self.decisions if one.app == slug).items()))
 
     def leavers_with_access(self, slug: str) -> int:
         """How many accounts that are or may be a leaver's are alive in an app."""
@@ -125,9 +122,7 @@ def _stored(
                 accept_shrink=accept_shrink,
             )  # fmt: skip
             note_states(connection, company.uuid, slug, found.read_at)
-            counts: dict[str, int] = {}
-            for account in found.accounts:
-                counts[account.status] = counts.get(account.status, 0) + 1
+            counts = Counter(str(account.status) for account in found.accounts)
             return AppRead(slug, len(found.accounts), counts, found.requests, found.tenant.name, "", found.read_at)
         except AccountsRefusedError as refused:
             problem, requests = str(refused), found.requests

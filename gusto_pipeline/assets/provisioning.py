@@ -4,6 +4,7 @@ Only connected apps have assets. An app that cannot be read fails its check and 
 other app and the report can say so.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -221,12 +222,8 @@ def actions_asset() -> dg.AssetsDefinition:
                 settings, store, company, made.plan, who=f"run {context.run.run_id}",
                 gusto=lambda: gusto.client(company), just_made=True,
             )  # fmt: skip
-            counts: dict[str, int] = {}
-            for done in applied.done:
-                counts[str(done.result)] = counts.get(str(done.result), 0) + 1
-            waits: dict[str, int] = {}
-            for gated in applied.waiting:
-                waits[gated.verdict.replace(" ", "_")] = waits.get(gated.verdict.replace(" ", "_"), 0) + 1
+            counts = Counter(str(done.result) for done in applied.done)
+            waits = Counter(gated.verdict.replace(" ", "_") for gated in applied.waiting)
             for done in applied.done:
                 if done.problem:
                     context.log.warning(f"{slug}: {done.item.action} in {done.item.app}: {done.problem}")

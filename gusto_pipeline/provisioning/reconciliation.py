@@ -124,10 +124,13 @@ def decide_all(
     only_them = f"person_id = {literal(only)}" if only else ""
     everybody = load_people(connection, company_uuid, where=only_them)
     found: list[Decision] = []
+    subjects: dict[Timing, list[Subject]] = {}
     for app, wanted in apps.values():
         view = _AppView.read(connection, company_uuid, app, wanted, now)
-        for person in everybody:
-            found += view.decisions(subject(person, wanted.timing, now), now)
+        if wanted.timing not in subjects:
+            subjects[wanted.timing] = [subject(person, wanted.timing, now) for person in everybody]
+        for one in subjects[wanted.timing]:
+            found += view.decisions(one, now)
     return found
 
 

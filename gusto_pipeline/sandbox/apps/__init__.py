@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 
-import httpx
 from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -157,8 +156,3 @@ class DroppedWrites:
             ]
         for message in answer:
             await send(message)
-
-
-def consent(url: str) -> httpx.URL:
-    """Where a browser lands that was sent to a simulated app's consent page: with a code, which is given at once."""
-    return httpx.URL(httpx.get(url).headers["location"])
