@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from gusto_pipeline.provisioning.decisions import Action, Hr, Reading, Rule
+from gusto_pipeline.provisioning.decisions import RULES, Action, Hr, Reading
 
 WINDOW = timedelta(hours=24)
 
@@ -56,6 +56,7 @@ FAILED_PERCENT = 40
 FEWEST_CALLS = 10
 PAUSES = (timedelta(minutes=15), timedelta(hours=1), timedelta(hours=6), timedelta(days=1))
 
+_ROWS = {rule.id: rule for rule in RULES}
 _PLURALS = {
     Brake.REMOVALS: "removals",
     Brake.EXTRAS: "cancelled invitations and suspensions of extra access",
@@ -104,8 +105,9 @@ class Hold:
     why: str
 
 
-def brake_of(rule: Rule) -> Brake | None:
-    """The class in which a row's action is counted; None for those that are never held."""
+def brake_of(row: str) -> Brake | None:
+    """The class in which the action of the table's row of this id is counted; None for those that are never held."""
+    rule = _ROWS[row]
     if rule.action in {Action.CREATE, Action.INVITE_AGAIN}:
         return Brake.CREATES
     if rule.action in {Action.SUSPEND, Action.DELETE} and dict(rule.when).get("hr") == (Hr.ENDED,):

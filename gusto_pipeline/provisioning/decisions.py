@@ -713,14 +713,3 @@ def rows() -> list[tuple[str, str, str, str, str, str, str]]:
         )
         for rule in RULES
     ]
-
-
-def as_rows() -> list[tuple[str | None, ...]]:
-    """All decisions for a join in SQL: the eight inputs in the order of `VALUES`, then the id of the row.
-
-    `by` and `spell` are None where they are not set, so join those two with IS NOT DISTINCT FROM.
-    """
-    return [
-        (*(None if value is None else str(value) for value in _values_of(inputs)), rule.id)
-        for inputs, rule in _decisions().items()
-    ]

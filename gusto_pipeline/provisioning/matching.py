@@ -7,7 +7,6 @@ company itself gave the user name out as an address. No rule picks between two p
 
 from __future__ import annotations
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -75,18 +74,6 @@ class Outcome(StrEnum):
     DISPUTED = "disputed"
     REFUSED = "refused"
     NONE = "none"
-
-
-@dataclass(frozen=True)
-class Match:
-    """One account and one person it is or may be of; without a person, nobody is. `evidence`: by kind, as found."""
-
-    account_id: str
-    person_id: str | None
-    outcome: Outcome
-    score: float | None
-    sentence: str
-    evidence: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -158,18 +145,6 @@ def match(
         (f.row(company, app, outcome=outcome, sentence=said, found_at=at) for f, outcome, said in maybe),
     )
     return _count(connection, company, app, len(new))
-
-
-def load_matches(connection: duckdb.DuckDBPyConnection, company: str, app: str) -> list[Match]:
-    """All that is known of every account of an app, by account and falling score: see `Match`."""
-    found = connection.execute(
-        "SELECT account_id, person_id, outcome, score, sentence, evidence FROM provisioning.matches "
-        f"WHERE {of(company, app)} ORDER BY account_id, score DESC, person_id"
-    ).fetchall()
-    return [
-        Match(account, person, Outcome(outcome), score, sentence, json.loads(evidence or "{}"))
-        for account, person, outcome, score, sentence, evidence in found
-    ]
 
 
 def _find(

@@ -208,15 +208,11 @@ def held_back(
     now: datetime,
 ) -> dict[str, str]:
     """Which of the items that would go now the brakes hold, by id, and why. Counts the last 24 hours in as well."""
-    planned = [
-        brakes.Planned(item.id, item.app, brake)
-        for item in items
-        if (brake := _brake(item.action, item.inputs.get("hr")))
-    ]
+    planned = [brakes.Planned(item.id, item.app, brake) for item in items if (brake := brakes.brake_of(item.rule))]
     done = [
         brakes.Done(id=begun.item_id, app=begun.app, brake=brake, at=begun.at, approved=begun.approved)
         for begun in log.begun_since(connection, company_uuid, now - brakes.WINDOW)
-        if (brake := _brake(begun.action, Hr.ENDED if begun.rule in ("A3", "S1", "S4") else None))
+        if (brake := brakes.brake_of(begun.rule))
     ]
     linked = dict(
         connection.execute(
@@ -264,14 +260,3 @@ def invitations_sent(connection: duckdb.DuckDBPyConnection, company_uuid: str) -
         f"WHERE action = 'invite_again' AND account_id IS NOT NULL AND {of(company_uuid, '')} GROUP BY ALL"
     ).fetchall()
     return {(app, account_id): count for app, account_id, count in rows}
-
-
-def _brake(action: str, hr: str | None) -> brakes.Brake | None:
-    match action:
-        case "create" | "invite_again":
-            return brakes.Brake.CREATES
-        case "suspend" | "delete" if hr == Hr.ENDED:
-            return brakes.Brake.REMOVALS
-        case "suspend" | "delete" | "cancel_invitation":
-            return brakes.Brake.EXTRAS
-    return None

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import duckdb
 
 from gusto_pipeline.gusto.catalog import CATEGORIES
+from gusto_pipeline.provisioning.matching import Outcome
 from gusto_pipeline.provisioning.people import Refreshed, refresh_people
-from gusto_pipeline.provisioning.store import insert, prepare, values
+from gusto_pipeline.provisioning.store import insert, of, prepare, values
 from gusto_pipeline.warehouse.flatten import literal, quote, rows
 
 COMPANY = "c0000000-0000-4000-8000-000000000001"
 NOW = datetime(2026, 6, 15, 19, tzinfo=UTC)  # noon in Gusto's zone
 USED = ("employees", "contractors", "admins", "time_off", "work_addresses", "employment_history", "rehires")
+
+
+@dataclass(frozen=True)
+class Match:
+    """One account and one person it is or may be of; without a person, nobody is. `evidence`: by kind, as found."""
+
+    account_id: str
+    person_id: str | None
+    outcome: Outcome
+    score: float | None
+    sentence: str
+    evidence: Mapping[str, Any]
 
 
 class Hr:
@@ -86,6 +101,17 @@ class Hr:
         prepare(self.connection)
         self.connection.execute("DELETE FROM provisioning.people")
         insert(self.connection, "people", [_person(**person) for person in people])
+
+    def matches(self, app: str) -> list[Match]:
+        """All that is known of every account of an app, by account and falling score."""
+        found = self.query(
+            "SELECT account_id, person_id, outcome, score, sentence, evidence FROM provisioning.matches "
+            f"WHERE {of(COMPANY, app)} ORDER BY account_id, score DESC, person_id"
+        )
+        return [
+            Match(account, person, Outcome(outcome), score, sentence, json.loads(evidence or "{}"))
+            for account, person, outcome, score, sentence, evidence in found
+        ]
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         return self.connection.execute(sql).fetchall()

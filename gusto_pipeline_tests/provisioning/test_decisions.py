@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,7 +22,6 @@ from gusto_pipeline.provisioning.decisions import (
     CALLS,
     PLACEHOLDERS,
     RULES,
-    VALUES,
     Acct,
     Action,
     By,
@@ -35,7 +33,6 @@ from gusto_pipeline.provisioning.decisions import (
     Reading,
     Rule,
     Want,
-    as_rows,
     decide,
     legal_inputs,
     rows,
@@ -239,18 +236,6 @@ class TestRows:
             "none",
             "tell",
         )
-
-    def test_sql_decides_the_same_in_a_join(self):
-        connection = duckdb.connect()
-        columns = ", ".join(f'"{name}" VARCHAR' for name in VALUES)
-        connection.execute(f"CREATE TABLE decisions ({columns}, rule VARCHAR)")
-        connection.executemany("INSERT INTO decisions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", as_rows()[::7])
-        connection.execute(f"CREATE TABLE pairs ({columns}, expected VARCHAR)")
-        pairs = [(*(getattr(i, name) for name in VALUES), decide(i).id) for i in LEGAL[::7]]
-        connection.executemany("INSERT INTO pairs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", pairs)
-        on = " AND ".join(f'p."{name}" IS NOT DISTINCT FROM d."{name}"' for name in VALUES)
-        decided = f"SELECT count(*), count(*) FILTER (rule = expected) FROM pairs p JOIN decisions d ON {on}"
-        assert connection.execute(decided).fetchone() == (len(pairs), len(pairs))
 
 
 class TestPromises:

@@ -11,7 +11,7 @@ import pytest
 from gusto_pipeline.provisioning import links
 from gusto_pipeline.provisioning.account import Account, Status, Tenant
 from gusto_pipeline.provisioning.links import HandDecisionError, Mark
-from gusto_pipeline.provisioning.matching import load_matches, match
+from gusto_pipeline.provisioning.matching import match
 from gusto_pipeline.provisioning.store import store_accounts
 from gusto_pipeline_tests.provisioning.hr import COMPANY, NOW, Hr
 
@@ -38,7 +38,7 @@ def say(hr: Hr, what: Callable[..., None], *about: Any, who: str = "Kim", why: s
 
 
 def found(hr: Hr) -> list[tuple[str, str | None, str]]:
-    return [(m.account_id, m.person_id, str(m.outcome)) for m in load_matches(hr.connection, COMPANY, APP)]
+    return [(m.account_id, m.person_id, str(m.outcome)) for m in hr.matches(APP)]
 
 
 def contents(hr: Hr) -> list[list[tuple[Any, ...]]]:

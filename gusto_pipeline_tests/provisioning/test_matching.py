@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from gusto_pipeline.provisioning import links
 from gusto_pipeline.provisioning.account import Account, Status, Tenant
 from gusto_pipeline.provisioning.links import Mark
-from gusto_pipeline.provisioning.matching import Match, Matched, Outcome, load_matches, match
+from gusto_pipeline.provisioning.matching import Matched, Outcome, match
 from gusto_pipeline.provisioning.store import store_accounts
-from gusto_pipeline_tests.provisioning.hr import COMPANY, NOW, Hr
+from gusto_pipeline_tests.provisioning.hr import COMPANY, NOW, Hr, Match
 from gusto_pipeline_tests.provisioning.labelled import score, workforce
 
 APP = "slack"
@@ -44,7 +44,7 @@ def run(hr: Hr, *accounts: Account, **options: Any) -> Matched:
 
 
 def matches(hr: Hr) -> list[Match]:
-    return load_matches(hr.connection, COMPANY, APP)
+    return hr.matches(APP)
 
 
 def names(hr: Hr) -> dict[str, str]:
