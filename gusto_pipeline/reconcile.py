@@ -28,7 +28,7 @@ from gusto_pipeline.provisioning.account import Account
 from gusto_pipeline.provisioning.actions import Snapshot
 from gusto_pipeline.provisioning.app import App
 from gusto_pipeline.provisioning.apply import Applied, Gated
-from gusto_pipeline.provisioning.apps import SLUGS, app
+from gusto_pipeline.provisioning.apps import LEARNING, SLUGS, app
 from gusto_pipeline.provisioning.dismissal import Timing, t_end
 from gusto_pipeline.provisioning.errors import AppError
 from gusto_pipeline.provisioning.links import HandDecisionError
@@ -224,9 +224,14 @@ def carry_out(
 
     gusto: a client to ask about each person once more before a removal; without it the last sync counts. just_made: the
     plan is of this minute, so only each account is read again. modes: by app, in place of those of pipeline.yaml's
-    section provisioning. Raises PlanError for a stale plan, naming what changed.
+    section provisioning. Raises PlanError for a stale plan, naming what changed, and for one of learners.
     """
     warehouse = open_warehouse(settings)
+    if not just_made and any(item.app in LEARNING for item in (*made.items, *made.questions)):
+        raise PlanError(
+            f"plan {made.id} is about learners, who are brought in line as they are that day: nothing was done. What "
+            "was approved of it goes with: gusto-pipeline learners sync"
+        )
 
     def session(slug: str) -> Session:
         return open_session(settings, store, slug, company, clock=clock)

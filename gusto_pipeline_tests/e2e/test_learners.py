@@ -318,6 +318,16 @@ def test_the_commands_plan_sync_export_and_show_attributes(school, command, tmp_
     assert all(not row["first_name"].startswith("=") for row in rows)
 
 
+def test_applying_a_plan_of_learners_does_nothing_and_says_what_to_run(school, command):
+    school.add(school.people("gone")[0])
+    plan = json.loads(command("learners", "plan", "--json").out)["plan"]["hash"][:12]
+    command("approve", plan)
+    said = command("apply", plan)
+    assert said.code == 1
+    assert "gusto-pipeline learners sync" in said.err.replace("\n", " ")
+    assert school.writes() == []
+
+
 def test_the_portal_is_none_of_the_apps_that_are_reconciled(school, command):
     school.add(school.people()[0])
     school.sync()
