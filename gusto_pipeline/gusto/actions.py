@@ -9,15 +9,19 @@ Records are Gusto's own, without social security numbers, account numbers and to
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
+from hashlib import sha256
 from pathlib import Path
+from threading import Lock
 from typing import Any
 from uuid import uuid4
 
 import httpx
+from filelock import FileLock
 
 from gusto_pipeline.gusto.call import endpoints, plan, problems_of, redacted
 from gusto_pipeline.gusto.client import GustoClient
@@ -54,6 +58,8 @@ PART_SCOPES: dict[str, tuple[str, ...]] = {
     "compensation": ("compensations:read", "compensations:write"),
 }
 
+_in_this_process = Lock()  # for creating with clients that share no folder with other processes
+
 # After these nobody knows yet whether a write was carried out.
 _UNKNOWN = (UnreachableError, ServerError, MalformedAnswerError)
 
@@ -72,6 +78,17 @@ _JOB = {
         "two_percent_shareholder": {"type": "boolean"},
     },
 }
+
+
+class AlreadyEmployedError(NotSentError):
+    """Nobody was created, because `employees` (uuids) have one of the e-mail addresses given."""
+
+    def __init__(self, employees: tuple[str, ...]) -> None:
+        super().__init__(
+            f"there is an employee with this e-mail address already: {', '.join(employees)}. Update them, or rehire "
+            "them if they have left; nobody was created"
+        )
+        self.employees = employees
 
 
 class Status(StrEnum):
@@ -382,10 +399,10 @@ def create_employee(
     work_address: `location` (see `find_location`) or `location_uuid`, and `effective_date`. job: title, hire_date;
     Gusto lets only some applications write jobs, elsewhere that part stays to be done. compensation needs a job.
 
-    Raises NotSentError when a field does not fit, or when there is an employee with this e-mail address already.
-    When a part fails, the others go on, the result is partial, and `resume` does the rest; when it is not known
-    whether Gusto carried something out, it is looked up. progress: is told the result so far before the first write and
-    after each; who keeps it can resume also after this process was killed.
+    Raises NotSentError when a field does not fit, and AlreadyEmployedError, also when another process with the client's
+    state folder was faster. When a part fails, the others go on, the result is partial, and `resume` does the rest;
+    when it is not known whether Gusto carried something out, it is looked up. progress: is told the result so far
+    before the first write and after each; who keeps it can resume also after this process was killed.
     """
     sections = {
         "employee": employee,
@@ -401,9 +418,10 @@ def create_employee(
     company_uuid = _authorized(client, "create_employee", _scopes(set(todo) - {"employee"}))
     _place_work(client, company_uuid, todo)
     ssn = todo["employee"].pop("ssn", None)
-    known = _known(client, company_uuid, todo["employee"])
-    state = Created(Status.FAILED, company_uuid, todo=todo, known=known, needs_ssn=ssn is not None)
-    return _go_on(client, state, ssn, progress, again=False)
+    with _alone(client, company_uuid, todo["employee"]):
+        known = _known(client, company_uuid, todo["employee"])
+        state = Created(Status.FAILED, company_uuid, todo=todo, known=known, needs_ssn=ssn is not None)
+        return _go_on(client, state, ssn, progress, again=False)
 
 
 def resume(
@@ -434,23 +452,37 @@ def resume(
     if company_uuid != result.company_uuid:
         raise NotSentError(f"this result is of company {result.company_uuid}, the token of {company_uuid}")
     _place_work(client, company_uuid, todo)
-    known = result.known
-    if changed.get("employee"):
-        if uuid := _newcomer(client, result, result.todo["employee"]):
-            raise NotSentError(f"employee {uuid} was created after all: resume without changing them, then update them")
-        known = _known(client, company_uuid, todo["employee"])
-    return _go_on(client, replace(result, todo=todo, known=known), ssn, progress, again=True)
+    with _alone(client, company_uuid, todo.get("employee")):
+        known = result.known
+        if changed.get("employee"):
+            if uuid := _newcomer(client, result, result.todo["employee"]):
+                text = f"employee {uuid} was created after all: resume without changing them, then update them"
+                raise NotSentError(text)
+            known = _known(client, company_uuid, todo["employee"])
+        return _go_on(client, replace(result, todo=todo, known=known), ssn, progress, again=True)
+
+
+@contextmanager
+def _alone(client: GustoClient, company_uuid: str, body: Record | None) -> Iterator[None]:
+    """Nobody else takes on somebody with these addresses (without any, this name) between looking and creating."""
+    keys = (_addresses(body) or {" ".join(_name(body))}) if body else ()
+    # A few files for everybody, which name nobody; in order, so that two who wait for two never wait for each other.
+    names = sorted({sha256(f"{company_uuid} {key}".encode()).hexdigest()[:2] for key in keys})
+    with ExitStack() as locks:
+        if client.state_folder is None:
+            locks.enter_context(_in_this_process)
+        else:
+            for name in names:
+                locks.enter_context(FileLock(client.state_folder / f"creating-{name}.lock", mode=0o600))
+        yield
 
 
 def _known(client: GustoClient, company_uuid: str, body: Record) -> tuple[str, ...]:
-    """Employees who could be mistaken for a new one. Raises NotSentError when one has their e-mail address."""
-    known = _alike(client, company_uuid, body)
+    """Employees who could be mistaken for a new one. Raises AlreadyEmployedError for one with their address."""
+    known = tuple(_alike(client, company_uuid, body))
     if known and _addresses(body):
-        raise NotSentError(
-            f"there is an employee with this e-mail address already: {', '.join(known)}. Update them, or rehire them "
-            "if they have left; nobody was created"
-        )
-    return tuple(known)
+        raise AlreadyEmployedError(known)
+    return known
 
 
 def _go_on(client: GustoClient, state: Created, ssn: str | None, progress: Progress, *, again: bool) -> Created:

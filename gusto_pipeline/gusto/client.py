@@ -36,6 +36,7 @@ from gusto_pipeline.gusto.errors import (
 from gusto_pipeline.gusto.rate_window import RateWindow
 
 PASSING = {500, 502, 503, 504}  # failures of the moment
+RESERVE = 20  # requests a minute that bulk work leaves to people who wait for an answer
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class GustoClient:
     """One grant's access to Gusto; safe to share by threads. Close it, or use it as a context manager.
 
     grant: names the rate limit window, which clients with the same `state_folder` share across processes.
-    per_minute, reserve: the grant's limit, and how much of it to leave to others.
+    per_minute, reserve: the grant's limit, and how much of it to leave to others (bulk work: `RESERVE`, to people).
     retries, retry_seconds: a GET that meets a passing fault (429, 500, 502, 503, 504, lost connection, broken body)
     is tried again so often at most, waiting no longer than that in all. Writes are tried again only on a 429 and
     when the request provably never left.
@@ -100,7 +101,7 @@ class GustoClient:
         sleep: Callable[[float], None] = time.sleep,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self._state_folder = state_folder
+        self.state_folder = state_folder
         self._api_version = api_version
         self._retries = retries
         self._retry_seconds = retry_seconds
@@ -170,7 +171,7 @@ class GustoClient:
         not add up. Until then bodies wait in an unnamed temporary file, so memory holds only those in flight.
         """
         for _ in range(2):
-            with tempfile.TemporaryFile(dir=self._state_folder) as file:
+            with tempfile.TemporaryFile(dir=self.state_folder) as file:
                 spool = _Spool(file)
                 first = self.get(path, {**(params or {}), "page": 1, "per": per})
                 answers = [first]

@@ -11,7 +11,7 @@ import dagster as dg
 from gusto_pipeline.config import Settings, load_settings
 from gusto_pipeline.connections.store import ConnectionStore
 from gusto_pipeline.gusto.auth import GustoAuth, OAuthApp
-from gusto_pipeline.gusto.client import GustoClient
+from gusto_pipeline.gusto.client import RESERVE, GustoClient
 from gusto_pipeline.sync import Company, find_company, open_store, open_warehouse
 from gusto_pipeline.warehouse.warehouse import Warehouse
 
@@ -44,8 +44,10 @@ class GustoResource(dg.ConfigurableResource):
         return OAuthApp(gusto.base_url, self.client_id, self.client_secret, gusto.redirect_uri)
 
     @contextmanager
-    def client(self, company: Company) -> Iterator[GustoClient]:
+    def client(self, company: Company, reserve: int = RESERVE) -> Iterator[GustoClient]:
+        """A client with the company's grant; what somebody waits for has no `reserve` to leave to others."""
         settings, app, name = self.pipeline.settings(), self.app(), f"gusto/{company.slug}"
         auth = GustoAuth(app, self.pipeline.store(), name)
-        with GustoClient(app.base_url, auth, grant=name, state_folder=settings.connections) as client:
+        state = settings.connections
+        with GustoClient(app.base_url, auth, grant=name, state_folder=state, reserve=reserve) as client:
             yield client

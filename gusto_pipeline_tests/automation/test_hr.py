@@ -9,7 +9,9 @@ import dagster as dg
 import pytest
 
 from gusto_pipeline.definitions import defs
-from gusto_pipeline.gusto.client import Answer, GustoClient
+from gusto_pipeline.gusto.client import RESERVE, Answer, GustoClient
+from gusto_pipeline.gusto.rate_window import RateWindow
+from gusto_pipeline.resources.pipeline import GustoResource, PipelineResource
 from gusto_pipeline.sandbox.gusto.world import Record
 from gusto_pipeline_tests.conftest import Pipeline, connected
 
@@ -148,3 +150,26 @@ def after_somebody_else(row: Record, request: Callable[..., Answer]) -> Callable
 )
 def test_what_cannot_be_fails_the_run_in_words_for_people(pipeline, config, words):
     assert words in failure(run(pipeline, "update_employee", config))
+
+
+def test_what_somebody_waits_for_may_use_the_requests_that_bulk_work_leaves(pipeline, monkeypatch):
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        pipeline.sandbox.advance(seconds)
+
+    monkeypatch.setitem(GustoClient.__init__.__kwdefaults__, "sleep", wait)
+    clock = pipeline.sandbox.world.clock.now
+    grant, folder = f"gusto/{pipeline.company.slug}", pipeline.settings.connections
+    window = RateWindow(grant, per_minute=200, reserve=0, folder=folder, clock=clock, sleep=wait)
+    for _ in range(200 - RESERVE):
+        window.take()
+    window.close()
+    assert run(pipeline, "create_employee", ADA).success
+    assert waits == []
+    app = pipeline.app
+    bulk = GustoResource(pipeline=PipelineResource(), client_id=app.client_id, client_secret=app.client_secret)
+    with bulk.client(pipeline.company) as client:
+        client.token_info()
+    assert sum(waits) > 50

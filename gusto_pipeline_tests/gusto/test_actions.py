@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -420,6 +422,72 @@ def test_what_gusto_refused_is_corrected_when_resumed(client, sandbox, place):
     resumed = actions.resume(client, made, corrections={"home_address": {"zip": HOME["zip"]}})
     assert resumed.status == Status.DONE
     assert complete(newcomers(sandbox)[0], place)
+
+
+# Takes somebody on as soon as it is told to; says how that ended.
+RACER = """
+import json, sys
+from pathlib import Path
+from gusto_pipeline.gusto import actions
+from gusto_pipeline.gusto.client import GustoClient
+from gusto_pipeline.gusto.errors import GustoError
+from gusto_pipeline.sync import Bearer
+
+base_url, token, folder, employee = sys.argv[1:]
+with GustoClient(base_url, Bearer(token), state_folder=Path(folder)) as client:
+    print("ready", flush=True)
+    sys.stdin.readline()
+    try:
+        print(actions.create_employee(client, json.loads(employee)).status)
+    except GustoError as error:
+        print(type(error).__name__)
+"""
+
+
+def test_of_processes_that_take_on_the_same_person_at_the_same_instant_one_does(tmp_path):
+    with running(employees=1, latency=0.1) as sandbox:
+        token = sandbox.new_grant()["access_token"]
+        one, other = EMPLOYEE | {"work_email": "one@example.com"}, EMPLOYEE | {"email": EMAIL.upper()}
+        command = [sys.executable, "-c", RACER, sandbox.base_url, token, str(tmp_path)]
+        racers = [
+            subprocess.Popen([*command, json.dumps(body)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            for body in (one, other)
+        ]
+        assert [racer.stdout.readline() for racer in racers if racer.stdout] == ["ready\n"] * 2
+        for racer in racers:
+            assert racer.stdin
+            racer.stdin.write("go\n")
+            racer.stdin.flush()
+        said = [racer.communicate(timeout=30)[0].strip() for racer in racers]
+        assert sorted(said) == ["AlreadyEmployedError", "done"]
+        assert len(newcomers(sandbox)) == 1
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["created", "resumed"])
+def test_of_threads_that_take_on_the_same_person_at_the_same_instant_one_does(sandbox, again):
+    together = threading.Barrier(2, timeout=0.5)
+
+    def meet(made: Created) -> None:
+        """Told before the first write: whoever comes here has looked and found nobody."""
+        if not made.done:
+            try:
+                together.wait()
+            except threading.BrokenBarrierError:
+                return
+
+    def one(client: GustoClient) -> str:
+        try:
+            if again:
+                left = Created(Status.FAILED, sandbox.world.companies[0].uuid, todo={"employee": dict(EMPLOYEE)})
+                return str(actions.resume(client, left, progress=meet).status)
+            return str(actions.create_employee(client, EMPLOYEE, progress=meet).status)
+        except NotSentError as error:
+            return type(error).__name__
+
+    with connect(sandbox) as client, connect(sandbox) as other, ThreadPoolExecutor(2) as pool:
+        said = list(pool.map(one, [client, other]))
+    assert sorted(said) == (["done", "done"] if again else ["AlreadyEmployedError", "done"])
+    assert len(newcomers(sandbox)) == 1
 
 
 def test_an_employee_whom_gusto_refused_is_corrected_when_resumed(client, sandbox, company):
