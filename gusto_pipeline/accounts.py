@@ -91,16 +91,17 @@ def connect_app(
 ) -> AppConnection:
     """Keep the credentials for an app, encrypted, once one harmless request has shown that they work.
 
-    fields: what `App.sign_in.fields` asks for. obtain: how a person consents, for apps that want it. Raises AppError
-    and SignInError, having kept nothing.
+    fields: what `App.sign_in.fields` asks for, or those of `App.by_key`. obtain: how a person consents, for apps that
+    want it. Raises AppError and SignInError, having kept nothing.
     """
     wanted = app(slug)
-    record: Record = {f.name: fields.get(f.name) or f.default or "" for f in wanted.sign_in.fields}
-    if missing := [f.label for f in wanted.sign_in.fields if not record[f.name] and f.default is None]:
+    sign_in = wanted.signs_in(fields)
+    record: Record = {f.name: fields.get(f.name) or f.default or "" for f in sign_in.fields}
+    if missing := [f.label for f in sign_in.fields if not record[f.name] and f.default is None]:
         raise SignInError(f"{wanted.name} needs {', '.join(missing)}")
     credentials = Unstored(record)
     with _session(settings, wanted, credentials, clock=clock) as session:
-        if wanted.sign_in.consent and obtain:
+        if sign_in.consent and obtain:
             credentials.record |= _consented(wanted, session, record, obtain, clock)
     with _session(settings, wanted, credentials, clock=clock) as session:
         tenant = wanted.tenant(session)

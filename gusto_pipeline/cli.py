@@ -177,6 +177,9 @@ def connect(
     no_browser: NoBrowserOption = False,
     paste: PasteOption = False,
     credentials: CredentialsOption = None,
+    way: Annotated[
+        cli_accounts.Way | None, typer.Option("--with", help="For an app that takes both; asked for by default.")
+    ] = None,
 ) -> None:
     """Connect a Gusto company (sign in with a browser as its admin, once per company), Google Sheets, or an app."""
     settings, obtain = load_settings(), _obtain(no_browser, paste)
@@ -184,7 +187,7 @@ def connect(
         _connect_google(settings, credentials, obtain)
         return
     if what != "gusto":
-        made = cli_accounts.connect(settings, what, company, obtain)
+        made = cli_accounts.connect(settings, what, company, obtain, way)
         console.print(f"Connected {what} for {made.company.slug}: {made.tenant.name} ({made.tenant.id}).")
         if made.tenant.granted:
             console.print(f"Granted: {', '.join(made.tenant.granted)}.")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,6 +31,7 @@ from gusto_pipeline.provisioning.apply import Applied
 from gusto_pipeline.provisioning.apps import EVERY, SLUGS, app
 from gusto_pipeline.provisioning.plans import Plan
 from gusto_pipeline.provisioning.reconciliation import Decision
+from gusto_pipeline.provisioning.signin import SignIn
 from gusto_pipeline.sync import Company, UnknownCompanyError, connected_companies, find_company, open_store
 
 commands = typer.Typer()
@@ -69,7 +71,14 @@ def matrix(rows: list[dict[str, str]]) -> str:
     return "\n".join(lines)
 
 
-def connect(settings: Settings, slug: str, company: str | None, obtain: Obtain) -> AppConnection:
+class Way(StrEnum):
+    """How to sign in to an app that takes both."""
+
+    CONSENT = "consent"
+    KEY = "key"
+
+
+def connect(settings: Settings, slug: str, company: str | None, obtain: Obtain, way: Way | None) -> AppConnection:
     """Ask for what the app's sign-in needs, try it, keep it. `company` may be left out when there is only one.
 
     Each field may come from the environment, as `<APP>_<FIELD>`, such as ASANA_CLIENT_SECRET.
@@ -79,12 +88,31 @@ def connect(settings: Settings, slug: str, company: str | None, obtain: Obtain) 
     wanted, store = app(slug), open_store(settings)
     of = one_company(settings, company)
     fields = {}
-    for field in wanted.sign_in.fields:
+    for field in sign_in_of(wanted, way).fields:
         given = os.environ.get(variable(slug, field.name))
         if given is None:
-            given = typer.prompt(field.label, hide_input=field.secret, default=field.default or "", show_default=True)
+            hidden = field.secret and not field.file
+            given = typer.prompt(field.label, hide_input=hidden, default=field.default or "", show_default=True)
+        if field.file and given and not given.lstrip().startswith(("{", "-----BEGIN")):
+            given = Path(given).expanduser().read_text(encoding="utf-8", errors="replace")
         fields[field.name] = given
     return connect_app(settings, store, slug, of, fields, obtain)
+
+
+def sign_in_of(wanted: App, way: Way | None) -> SignIn:
+    """The way to sign in: as told, by whose secret the environment has, or as a person then says."""
+    if wanted.by_key is None:
+        if way is Way.KEY:
+            raise ConfigError(f"{wanted.name} does not sign in with a service account's key: leave --with key out")
+        return wanted.sign_in
+    ways = {Way.KEY: wanted.by_key, Way.CONSENT: wanted.sign_in}
+    for one, how in ways.items():
+        if not way and any(field.secret and variable(wanted.slug, field.name) in os.environ for field in how.fields):
+            way = one
+    if not way:
+        keyed = typer.confirm("Sign in with a service account's key, and not by consent in a browser?")
+        way = Way.KEY if keyed else Way.CONSENT
+    return ways[way]
 
 
 def variable(slug: str, field: str) -> str:
@@ -116,7 +144,7 @@ def capabilities(one: App) -> dict[str, str]:
     life = one.invitation_life
     return {
         "app": one.name,
-        "sign-in": one.sign_in.kind,
+        "sign-in": f"{one.sign_in.kind} or {one.by_key.kind}" if one.by_key else one.sign_in.kind,
         "new": f"{new}, with mailbox" if one.creates_mailbox else new,
         "suspend": _yes(one.suspend) + ("" if one.reactivate or not one.suspend else ", for good"),
         "groups": _yes(one.join),

@@ -24,11 +24,12 @@ class App:
 
     Facts:
     slug, name: for machines and for people. base_url, hosts: where it lives, and its further hosts (sign-in, second
-    APIs). headers: what every request carries. plan: what must be bought for account management, in the vendor's
-    words; empty when every plan has it. removal: what taking someone out does there; `removal_note` says the rest
-    that an administrator must know. invitation_life: how long an invitation can be accepted, None when it does not
-    lapse or the app does not say. rate_limit: in words. identity_provider: people sign in to other apps with it, so
-    it goes first when someone leaves. creates_mailbox: a new account comes with an e-mail address.
+    APIs). by_key: another way to sign in, with a service account's key. headers: what every request carries. plan: what
+    must be bought for account management, in the vendor's words; empty when every plan has it. removal: what taking
+    someone out does there; `removal_note` says the rest that an administrator must know. invitation_life: how long an
+    invitation can be accepted, None when it does not lapse or the app does not say. rate_limit: in words.
+    identity_provider: people sign in to other apps with it, so it goes first when someone leaves. creates_mailbox: a
+    new account comes with an e-mail address.
 
     Calls, each taking the session first, raising an AppError, and None where the app cannot:
     tenant: what the connection reaches, by one harmless request. accounts: every account, all pages, ended ones too
@@ -51,6 +52,7 @@ class App:
     name: str
     base_url: str
     sign_in: SignIn
+    by_key: SignIn | None = None
     removal: Literal["deletes", "deactivates", "takes out"]
     removal_note: str
     rate_limit: str
@@ -84,6 +86,11 @@ class App:
 
     refusal: Callable[[httpx.Response], AppError | None] | None = None
     wait: Callable[[httpx.Response, datetime], float | None] | None = None
+
+    def signs_in(self, record: Mapping[str, Any]) -> SignIn:
+        """The way to sign in that a connection's record is made for: with its key, if it has one."""
+        keys = [field.name for field in self.by_key.fields if field.secret] if self.by_key else []
+        return self.by_key if self.by_key and any(record.get(key) for key in keys) else self.sign_in
 
 
 def counted(name: str, accounts: Iterable[Account], total: Callable[[], int | None]) -> Iterator[Account]:

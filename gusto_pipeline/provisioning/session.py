@@ -76,7 +76,7 @@ class Session:
         self._retry_seconds = retry_seconds
         self.sleep = sleep
         self._http = httpx.Client(
-            auth=AppAuth(app.slug, app.sign_in, credentials, self.locate, clock),
+            auth=AppAuth(app.slug, app.signs_in(self.record), credentials, self.locate, clock),
             verify=_tls(),
             headers={"Accept": "application/json", "User-Agent": "gusto-pipeline", **app.headers},
             timeout=timeout,

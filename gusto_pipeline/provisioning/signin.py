@@ -7,7 +7,8 @@ A connection's record is a flat JSON object: the fields asked for, and what sign
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Generator, Mapping
+import re
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -25,12 +26,16 @@ EARLY = timedelta(seconds=60)  # renewed this long before expiry, so that no req
 
 @dataclass(frozen=True)
 class Field:
-    """One thing to ask a person for. `name` is its key in the record; a field with a `default` may be left empty."""
+    """One thing to ask a person for. `name` is its key in the record; a field with a `default` may be left empty.
+
+    file: a person names a file, and what is in it is kept.
+    """
 
     name: str
     label: str
     secret: bool = False
     default: str | None = None
+    file: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +55,8 @@ class SignIn:
     headers: what proves each request, from the record. or_else: other headers, tried when those are refused, for apps
     of which both is told. token: the form that is posted to `token_url` for an access
     token, None where the credentials themselves prove the request. basic: client id and secret go into the header
-    (RFC 6749 section 2.3.1) and not the form. URLs may hold `{field}`s of the record.
+    (RFC 6749 section 2.3.1) and not the form. advice: what to do when the token endpoint refuses, by words (a regular
+    expression) of its `error` and `error_description`. URLs and advice may hold `{field}`s of the record.
     """
 
     kind: Literal["OAuth", "API key", "client credentials", "service account"]
@@ -61,6 +67,7 @@ class SignIn:
     token: Callable[[Record, datetime], Mapping[str, str]] | None = None
     basic: bool = False
     consent: Consent | None = None
+    advice: tuple[tuple[str, str], ...] = ()
 
 
 def bearer(record: Record) -> dict[str, str]:
@@ -133,24 +140,34 @@ def client_credentials(
     )
 
 
-def signed_assertion(
-    token_url: str, *fields: Field, key: str, claims: Callable[[Record], Mapping[str, Any]], lifetime: int = 3600
-) -> SignIn:
-    """A service account that signs a JWT (RFC 7523, RS256). `key`: the field that holds the private key (PEM).
+ASSERTION_LIFE = timedelta(hours=1)  # the longest that apps take
 
-    claims: `iss`, `sub`, `aud` and `scope` as the app wants them; `lifetime` in seconds.
+
+def signed_assertion(
+    token_url: str,
+    *fields: Field,
+    key: Callable[[Record], str],
+    claims: Callable[[Record], Mapping[str, str]],
+    advice: tuple[tuple[str, str], ...],
+) -> SignIn:
+    """A service account that signs a JWT (RFC 7523 section 3, RS256), and nobody who consents each time.
+
+    key: the private key in the record (PEM). claims: `iss`, `sub`, `aud` and `scope` as the app wants them. Either may
+    raise SignInError.
     """
 
     def token(record: Record, now: datetime) -> dict[str, str]:
         issued = int(now.timestamp())
-        payload = {**claims(record), "iat": issued, "exp": issued + lifetime}
+        payload = {**claims(record), "iat": issued, "exp": issued + int(ASSERTION_LIFE.total_seconds())}
         try:
-            assertion = jwt.encode(payload, record[key], algorithm="RS256")
-        except (ValueError, TypeError, jwt.PyJWTError) as error:
-            raise SignInError(f"{key} is not a private RSA key in PEM form: download it again") from error
+            assertion = jwt.encode(payload, key(record), algorithm="RS256")
+        except (ValueError, TypeError, jwt.PyJWTError):  # whose text might show some of it
+            raise SignInError("the key is not a private RSA key in PEM form; download or make one again") from None
         return {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": assertion}
 
-    return SignIn(kind="service account", fields=fields, headers=bearer, token_url=token_url, token=token)
+    return SignIn(
+        kind="service account", fields=fields, headers=bearer, token_url=token_url, token=token, advice=advice
+    )
 
 
 class Credentials(Protocol):
@@ -208,7 +225,8 @@ class AppAuth(httpx.Auth):
             if record.get("access_token") == stale.get("access_token") or self._ended(record):
                 response = yield token_request(self._sign_in, record, self._grant(record), self._locate, request)
                 response.read()
-                record = {**record, **token_answer(self._name, response, self._clock())}
+                advice = [(words, step.format_map(record)) for words, step in self._sign_in.advice]
+                record = {**record, **token_answer(self._name, response, self._clock(), advice)}
                 self._credentials.write(record)
             self._record = record
             return record
@@ -234,17 +252,17 @@ def token_request(
     if sign_in.basic:
         pair = f"{record['client_id']}:{record['client_secret']}".encode()
         headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
-    elif "client_id" in record:
+    elif "client_secret" in record:
         form |= {"client_id": record["client_id"], "client_secret": record["client_secret"]}
     extensions = {"timeout": before.extensions.get("timeout", {})} if before else None
     url = locate(sign_in.token_url.format_map(record))
     return httpx.Request("POST", url, data=form, headers=headers, extensions=extensions)
 
 
-def token_answer(name: str, response: httpx.Response, now: datetime) -> Record:
+def token_answer(name: str, response: httpx.Response, now: datetime, advice: Iterable[tuple[str, str]] = ()) -> Record:
     """What the record keeps of a token endpoint's answer. Some apps refuse with status 200 and an `error`.
 
-    Raises SignInError; RateLimitedError and ServerError when it may be asked again.
+    advice: as in SignIn. Raises SignInError; RateLimitedError and ServerError when it may be asked again.
     """
     if response.status_code == 429:
         raise RateLimitedError(f"{name} gives no access token now: too many were asked for. Try later", status=429)
@@ -257,8 +275,11 @@ def token_answer(name: str, response: httpx.Response, now: datetime) -> Record:
         answer = None
     answer = answer if isinstance(answer, dict) else {}
     if not response.is_success or not answer.get("access_token"):
-        said = answer.get("error_description") or answer.get("error") or f"status {response.status_code}"
-        raise SignInError(f"{name} gave no access token: {said}. {_again(name)}", status=response.status_code)
+        said = str(answer.get("error_description") or answer.get("error") or f"status {response.status_code}")
+        words = f"{answer.get('error')} {said}"
+        step = next((f"{step}. " for wanted, step in advice if re.search(wanted, words)), "")
+        text = f"{name} gave no access token: {said.rstrip('.')}. {step}{_again(name)}"
+        raise SignInError(text, status=response.status_code)
     kept = {"access_token": answer["access_token"], "expires_at": None}
     if isinstance(answer.get("expires_in"), int | float):
         # From our own clock and the lifetime, so that a server's clock that is off does no harm.

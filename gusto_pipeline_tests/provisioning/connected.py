@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -42,12 +42,12 @@ class Kept:
         return self._lock
 
 
-def session_with(simulated: SimulatedApp, **options: Any) -> Session:
-    """A session of a connection that somebody consented to."""
-    kept = Kept({field.name: field.default for field in app(simulated.simulator.slug).sign_in.fields if field.default})
-    kept.record |= simulated.connected_record()
+def session_with(simulated: SimulatedApp, *, record: Mapping[str, str] | None = None, **options: Any) -> Session:
+    """A session of a connection that somebody consented to, or that was made with what `record` holds."""
+    record, wanted = record or simulated.connected_record(), app(simulated.simulator.slug)
+    kept = Kept({field.name: field.default for field in wanted.signs_in(record).fields if field.default} | record)
     defaults = {"base_url": simulated.base_url, "clock": simulated.directory.clock.now, "sleep": simulated.advance}
-    return Session(app(simulated.simulator.slug), kept, **(defaults | options))
+    return Session(wanted, kept, **(defaults | options))
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from gusto_pipeline.provisioning.errors import (
     SignInError,
 )
 from gusto_pipeline.provisioning.session import Session, retry_after
-from gusto_pipeline.provisioning.signin import Consent, Field, oauth
+from gusto_pipeline.provisioning.signin import Consent, Field, oauth, signed_assertion
 
 STATUSES = {
     "ActivationRequired": Status.INVITED,
@@ -38,6 +38,11 @@ STATUSES = {
     "Disabled": Status.SUSPENDED,
     "Closed": Status.DELETED,
 }
+ACCOUNT = (
+    Field("account_id", "API Account ID (DocuSign: Settings, Apps and Keys)"),
+    Field("base_uri", "Account Base URI (on the same page), like https://na3.docusign.net"),
+    Field("sign_in_host", "Sign-in server; account-d.docusign.com for a demo account", default="account.docusign.com"),
+)
 AGAIN = "run: gusto-pipeline connect docusign"
 
 
@@ -225,12 +230,33 @@ APP = App(
     sign_in=oauth(
         Consent(url="https://{sign_in_host}/oauth/auth", scopes=("signature", "extended")),
         "https://{sign_in_host}/oauth/token",
-        Field("account_id", "API Account ID (DocuSign: Settings, Apps and Keys)"),
-        Field("base_uri", "Account Base URI (on the same page), like https://na3.docusign.net"),
-        Field(
-            "sign_in_host", "Sign-in server; account-d.docusign.com for a demo account", default="account.docusign.com"
-        ),
+        *ACCOUNT,
         basic=True,
+    ),
+    by_key=signed_assertion(
+        "https://{sign_in_host}/oauth/token",
+        Field("client_id", "Integration key"),
+        Field("user_id", "User ID of an administrator, as whom it acts (DocuSign: Settings, Apps and Keys)"),
+        Field("private_key", "File of the integration's private RSA key", secret=True, file=True),
+        *ACCOUNT,
+        key=lambda record: record["private_key"],
+        claims=lambda record: {
+            "iss": record["client_id"],
+            "sub": record["user_id"],
+            "aud": record["sign_in_host"],
+            "scope": "signature impersonation",
+        },
+        advice=(
+            (
+                "consent_required",
+                "That user has to allow it once, at https://{sign_in_host}/oauth/auth?response_type=code&"
+                "scope=signature%20impersonation&client_id={client_id}&redirect_uri=<one of the integration's own>",
+            ),
+            ("no_valid_keys", "The private key has to be of the integration's key pair, under Apps and Keys"),
+            ("issuer_not_found", "Look up the integration key; a demo account has another sign-in server"),
+            ("user_not_found", "Look up the User ID of {user_id} again; it has to be active in this account"),
+            ("expired|not_yet", "Set the clock of this computer"),
+        ),
     ),
     removal="takes out",
     removal_note=(

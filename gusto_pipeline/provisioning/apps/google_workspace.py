@@ -9,6 +9,7 @@ super administrator, and for how a transfer stands (anything but completed and f
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Iterator
 from contextlib import suppress
@@ -31,19 +32,18 @@ from gusto_pipeline.provisioning.errors import (
     NotFoundError,
     OutcomeUnknownError,
     OwnsContentError,
+    SignInError,
 )
 from gusto_pipeline.provisioning.session import Session
-from gusto_pipeline.provisioning.signin import Consent, oauth
+from gusto_pipeline.provisioning.signin import Consent, Field, Record, oauth, signed_assertion
 
 DIRECTORY = "/admin/directory/v1"
 TRANSFERS = "/admin/datatransfer/v1"
 LICENSES = "https://licensing.googleapis.com/apps/licensing/v1"
-SCOPES = (
-    "admin.directory.user",
-    "admin.directory.user.security",
-    "admin.directory.group",
-    "admin.datatransfer",
-    "apps.licensing",
+TOKEN_URI = "https://oauth2.googleapis.com/token"
+RIGHTS = ("directory.user", "directory.user.security", "directory.group", "datatransfer")
+SCOPES = tuple(
+    f"https://www.googleapis.com/auth/{scope}" for scope in (*(f"admin.{each}" for each in RIGHTS), "apps.licensing")
 )
 LOOKS = (5, 10, 20, 40, 80, 160)  # seconds between looks at a transfer, which may also take hours
 
@@ -269,6 +269,16 @@ def _account(row: dict[str, Any]) -> Account:
     )
 
 
+def _key(record: Record) -> dict[str, str]:
+    try:
+        key: dict[str, str] = json.loads(record["service_account_key"])
+        if {"client_email", "private_key"} <= key.keys():
+            return key
+    except (ValueError, AttributeError):
+        pass
+    raise SignInError("that is not the JSON key of a service account, as the Cloud console makes it")
+
+
 def _first(rows: list[dict[str, Any]] | None) -> dict[str, Any]:
     """The primary one of several."""
     return next((row for row in rows or [] if row.get("primary")), (rows or [{}])[0])
@@ -282,10 +292,32 @@ APP = App(
     sign_in=oauth(
         Consent(
             url="https://accounts.google.com/o/oauth2/v2/auth",
-            scopes=tuple(f"https://www.googleapis.com/auth/{scope}" for scope in SCOPES),
+            scopes=SCOPES,
             extra={"access_type": "offline", "prompt": "consent"},
         ),
-        "https://oauth2.googleapis.com/token",
+        TOKEN_URI,
+    ),
+    by_key=signed_assertion(
+        TOKEN_URI,
+        Field("service_account_key", "File of the service account's JSON key", secret=True, file=True),
+        Field("administrator", "Address of a super administrator, as whom it acts"),
+        key=lambda record: _key(record)["private_key"],
+        claims=lambda record: {
+            "iss": _key(record)["client_email"],
+            "sub": record["administrator"],
+            "aud": TOKEN_URI,
+            "scope": " ".join(SCOPES),
+        },
+        advice=(
+            (
+                "unauthorized_client",
+                "In the Admin console, under Security, Access and data control, API controls, Manage domain-wide "
+                f"delegation, allow the service account's client id these scopes: {','.join(SCOPES)}",
+            ),
+            ("timeframe", "Set the clock of this computer"),
+            ("email or User ID", "{administrator} has to be an active super administrator of the company"),
+            ("Signature|not found", "Make a new JSON key of the service account in the Cloud console"),
+        ),
     ),
     removal="deletes",
     removal_note="mail and files can be restored for 20 days, then they are gone; hand files over before",

@@ -71,6 +71,11 @@ class SimulatedApp:
     def advance(self, seconds: float) -> None:
         self.directory.clock.advance(seconds)
 
+    def key_record(self) -> dict[str, str]:
+        """The record of a connection that signs in with a service account's key."""
+        assert self.simulator.key_record, f"{self.simulator.slug} has no service accounts"
+        return dict(self.simulator.key_record(self.directory))
+
     def connected_record(self) -> dict[str, str]:
         """The record of a connection that somebody has consented to, as far as the app wants consent."""
         record = dict(self.simulator.record)

@@ -67,6 +67,7 @@ class Directory:
     extra: dict[str, Any] = field(default_factory=dict)
     changes: int = 0
     _tokens: dict[str, datetime] = field(default_factory=dict)
+    _holders: dict[str, Member] = field(default_factory=dict)
     _refresh: set[str] = field(default_factory=set)
     _codes: dict[str, dict[str, str]] = field(default_factory=dict)
     _made: int = 0
@@ -121,9 +122,11 @@ class Directory:
         """What the code was given for; it works once."""
         return self._codes.pop(code, None)
 
-    def new_token(self, lifetime: float | None = 3600) -> str:
-        """An access token that lives so many seconds."""
+    def new_token(self, lifetime: float | None = 3600, holder: Member | None = None) -> str:
+        """An access token that lives so many seconds. holder: whom it acts as, for apps that ask."""
         token = secrets.token_urlsafe(24)
+        if holder:
+            self._holders[token] = holder
         life = timedelta(seconds=lifetime) if lifetime else timedelta(days=36500)
         self._tokens[token] = self.clock.now() + life
         return token
@@ -144,6 +147,10 @@ class Directory:
         """Ends every token, as an administrator who removes the integration does."""
         self._tokens.clear()
         self._refresh.clear()
+
+    def holder(self, token: str) -> Member | None:
+        """Whom an access token acts as, None where nobody was named."""
+        return self._holders.get(token)
 
     def accepts(self, token: str, path: str) -> bool:
         """Whether an access token is alive; the fault `expired` ends it."""

@@ -2,7 +2,8 @@
 
 Numbers are text, truths "True" and "False", the next page a URI relative to the account. What goes wrong with one user
 comes in `errorDetails` inside a success. Closed users are listed only when asked for; whoever is added again with the
-same name and address gets the closed membership back. The hourly limit is `extra["rate"]` of the directory.
+same name and address gets the closed membership back. The hourly limit is `extra["rate"]` of the directory, and
+`extra["consented"]` who has let the integration act as them. How it words a JWT that is late is not documented.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gusto_pipeline.sandbox.apps.directory import Directory, Member, State
-from gusto_pipeline.sandbox.apps.simulator import Simulator, bearer_token, oauth_routes
+from gusto_pipeline.sandbox.apps.simulator import Simulator, bearer_token, oauth_routes, pem, service_key, timely
 from gusto_pipeline.sandbox.gusto.world import Company
 
 ACCOUNT = "f636f297-4f7c-4a42-8b55-3b2d6e1a9f01"
@@ -24,6 +25,8 @@ ROOT = f"/restapi/v2.1/accounts/{ACCOUNT}"
 PROFILES = {"2301414": "DocuSign Sender", "2301415": "Account Administrator", "2301416": "DocuSign Viewer"}
 STATUSES = {"invited": "ActivationSent", "active": "Active", "suspended": "Disabled", "deleted": "Closed"}
 HOURLY = 3000
+CLIENT = "7c2b8d7e-6f4b-4f3a-9f0e-2c8f5d1e0a11"
+SIGN_IN_HOST = "account.docusign.com"
 
 
 def refused(status: int, code: str, message: str, **headers: str) -> JSONResponse:
@@ -36,6 +39,25 @@ def failing(code: str, message: str) -> dict[str, Any]:
 
 def routes(directory: Directory) -> list[Route]:
     rate = directory.extra.setdefault("rate", {"reset": 0, "left": 0})
+
+    def granted(said: dict[str, Any]) -> Member | Response:
+        """JWT grant: the integration acts as the user that `sub` names, who has consented to that once."""
+
+        def no_token(description: str) -> Response:
+            return JSONResponse({"error": "invalid_grant", "error_description": description}, 400)
+
+        if not said:
+            return no_token("no_valid_keys_or_signatures")
+        if said.get("iss") != CLIENT or said.get("aud") != SIGN_IN_HOST:
+            return no_token("issuer_not_found")
+        if not timely(said, directory):
+            return no_token("expired_or_not_yet_valid")
+        member = directory.members.get(said.get("sub", ""))
+        if member is None or member.state != "active":
+            return no_token("user_not_found")
+        if member.id not in directory.extra["consented"] or "impersonation" not in said.get("scope", "").split():
+            return JSONResponse({"error": "consent_required"}, 400)
+        return member
 
     def api(path: str, answer: Any, method: str = "GET") -> Route:
         async def guarded(request: Request) -> Response:
@@ -160,7 +182,7 @@ def routes(directory: Directory) -> list[Route]:
         return JSONResponse({"permissionProfiles": rows})
 
     return [
-        *oauth_routes(directory, "/oauth/auth", "/oauth/token", lifetime=28800),
+        *oauth_routes(directory, "/oauth/auth", "/oauth/token", lifetime=28800, assertion=granted),
         api("/oauth/userinfo", userinfo),
         api(f"{ROOT}/users", users),
         api(f"{ROOT}/users", add, "POST"),
@@ -210,6 +232,7 @@ def _time(at: datetime) -> str:
 
 def prepare(directory: Directory, company: Company) -> None:
     directory.groups = {str(8213000 + n): row["title"] for n, row in enumerate(company.departments.values())}
+    directory.extra["consented"] = {_me(directory).id}
 
 
 def too_many(seconds: float) -> Response:
@@ -217,10 +240,16 @@ def too_many(seconds: float) -> Response:
     return refused(429, "BURST_APIINVOCATION_LIMIT_EXCEEDED", said, **{"retry-after": f"{seconds:g}"})
 
 
+def key_record(directory: Directory) -> dict[str, str]:
+    account = {"client_id": CLIENT, "account_id": ACCOUNT, "base_uri": BASE_URI}
+    return account | {"user_id": _me(directory).id, "private_key": pem(service_key())}
+
+
 SIMULATOR = Simulator(
     slug="docusign",
+    key_record=key_record,
     record={
-        "client_id": "7c2b8d7e-6f4b-4f3a-9f0e-2c8f5d1e0a11",
+        "client_id": CLIENT,
         "client_secret": "docusign-sandbox-secret",
         "account_id": ACCOUNT,
         "base_uri": BASE_URI,

@@ -2,12 +2,13 @@
 
 Empty lists have no key, never is 1970, limits are 403 or 429 without Retry-After. In `directory.extra`, for tests:
 `lag`, seconds in which a new user is not found yet; `licences`, how many are left of each; `transfer_seconds`, how
-long a transfer takes, and `transfer_ends`, how it ends.
+long a transfer takes, and `transfer_ends`, how it ends; `delegated`, the scopes that the service account may have.
 """
 
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,12 +18,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gusto_pipeline.sandbox.apps.directory import Directory, Member
-from gusto_pipeline.sandbox.apps.simulator import Simulator, bearer_token, oauth_routes
+from gusto_pipeline.sandbox.apps.simulator import Simulator, bearer_token, oauth_routes, pem, service_key, timely
 from gusto_pipeline.sandbox.gusto.world import Company
 
 ROOT = "/admin/directory/v1"
 TRANSFERS = "/admin/datatransfer/v1"
 CUSTOMER = "C03az79cb"
+TOKEN_URI = "https://oauth2.googleapis.com/token"
+SERVICE_ACCOUNT = "pipeline@sandbox-project.iam.gserviceaccount.com"
+SCOPES = ("admin.directory.user", "admin.directory.user.security", "admin.directory.group", "admin.datatransfer",
+          "apps.licensing")  # fmt: skip
 BIN = timedelta(days=20)
 APPLICATIONS = [
     {"id": "55656082996", "name": "Drive and Docs",
@@ -36,11 +41,44 @@ def refused(code: int, reason: str, message: str, **more: str) -> JSONResponse:
     return JSONResponse({"error": {"code": code, "message": message, "errors": errors, **more}}, code)
 
 
+def no_token(error: str, description: str, status: int = 400) -> JSONResponse:
+    return JSONResponse({"error": error, "error_description": description}, status)
+
+
 def routes(directory: Directory) -> list[Route]:
+    def delegated(said: dict[str, Any]) -> Member | Response:
+        """Domain-wide delegation: the service account acts as the user of the company that `sub` names."""
+        if not said:
+            return no_token("invalid_grant", "Invalid JWT Signature.")
+        if said.get("iss") != SERVICE_ACCOUNT:
+            return no_token("invalid_grant", "Invalid grant: account not found")
+        if said.get("aud") != TOKEN_URI:
+            text = f"Invalid JWT: Failed audience check. The right audience is {TOKEN_URI}"
+            return no_token("invalid_grant", text)
+        if not timely(said, directory):
+            text = (
+                "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe. Check your "
+                "iat and exp values in the JWT claim."
+            )
+            return no_token("invalid_grant", text)
+        if not said.get("scope"):
+            return no_token("invalid_scope", "Empty or missing scope not allowed.")
+        allowed = {f"https://www.googleapis.com/auth/{scope}" for scope in directory.extra["delegated"]}
+        if not set(said["scope"].split()) <= allowed:
+            text = (
+                "Client is unauthorized to retrieve access tokens using this method, or client not authorized for any "
+                "of the scopes requested."
+            )
+            return no_token("unauthorized_client", text, 401)
+        member = directory.by_email(said.get("sub", ""), "active")
+        return member or no_token("invalid_grant", "Invalid email or User ID")
+
     def api(path: str, answer: Any, method: str = "GET", scope: str = "admin.directory.user") -> Route:
         async def guarded(request: Request) -> Response:
             if not directory.accepts(bearer_token(request), request.url.path):
                 return refused(401, "authError", "Invalid Credentials", status="UNAUTHENTICATED")
+            if (holder := directory.holder(bearer_token(request))) and holder.role == "member":
+                return refused(403, "forbidden", "Not Authorized to access this resource/api")
             if scope in directory.faults.missing_scopes():
                 text = "Request had insufficient authentication scopes."
                 return refused(403, "insufficientPermissions", text, status="PERMISSION_DENIED")
@@ -230,7 +268,7 @@ def routes(directory: Directory) -> list[Route]:
     security, members, moving = "admin.directory.user.security", "admin.directory.group", "admin.datatransfer"
     licences = "/apps/licensing/v1/product/{product}/sku/{sku}/user"
     return [
-        *oauth_routes(directory, "/o/oauth2/v2/auth", "/token", lifetime=3599),
+        *oauth_routes(directory, "/o/oauth2/v2/auth", "/token", lifetime=3599, assertion=delegated),
         api(f"{ROOT}/users", users),
         api(f"{ROOT}/users", insert, "POST"),
         api(user, person(show)),
@@ -310,12 +348,29 @@ def prepare(directory: Directory, company: Company) -> None:
         "transfers": {},
         "transfer_seconds": 60,
         "transfer_ends": "completed",
+        "delegated": set(SCOPES),
     }
     members[1].extra["aliases"] = [f"{members[1].given}.alias@{directory.domain}".lower()]
 
 
+def key_record(directory: Directory) -> dict[str, str]:
+    """The JSON file that the Cloud console hands out, and an administrator."""
+    key = {
+        "type": "service_account",
+        "project_id": "sandbox-project",
+        "private_key_id": "sandbox-key",
+        "private_key": pem(service_key()),
+        "client_email": SERVICE_ACCOUNT,
+        "client_id": "100000000000000000001",
+        "token_uri": TOKEN_URI,
+    }
+    admin = next(member for member in directory.members.values() if member.role == "owner")
+    return {"service_account_key": json.dumps(key), "administrator": admin.email}
+
+
 SIMULATOR = Simulator(
     slug="google_workspace",
+    key_record=key_record,
     record={"client_id": "1033.apps.googleusercontent.com", "client_secret": "GOCSPX-sandbox-secret"},
     routes=routes,
     new_id=lambda n: f"1{n:020}",

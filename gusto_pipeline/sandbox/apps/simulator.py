@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import parse_qsl
 
 import httpx
+import jwt
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from gusto_pipeline.sandbox.apps.directory import Directory
+from gusto_pipeline.sandbox.apps.directory import Directory, Member
 from gusto_pipeline.sandbox.gusto.world import Company
 
 
@@ -26,7 +32,8 @@ def plain_failure(status: int) -> Response:
 class Simulator:
     """One simulated app.
 
-    record: what a person would enter to connect to it, consent and tokens aside. routes: its paths, over a directory.
+    record: what a person would enter to connect to it, consent and tokens aside. key_record: the same to connect with a
+    service account's key. routes: its paths, over a directory.
     new_id: its form of the n-th account id. rate_limited: its own 429, or what it uses instead; takes the seconds to
     wait. failed: its own 5xx. prepare: what its directory needs besides people (groups, licences). spared: paths
     that faults without a path leave alone.
@@ -39,6 +46,7 @@ class Simulator:
     rate_limited: Callable[[float], Response]
     failed: Callable[[int], Response] = plain_failure
     prepare: Callable[[Directory, Company], None] | None = None
+    key_record: Callable[[Directory], Mapping[str, str]] | None = None
     spared: tuple[str, ...] = field(default=("/oauth", "/token", "/_sandbox"))
 
 
@@ -56,11 +64,13 @@ def oauth_routes(
     lifetime: float | None = 3600,
     rotates: bool = False,
     extra: Mapping[str, str] | None = None,
+    assertion: Callable[[dict[str, Any]], Member | Response] | None = None,
 ) -> list[Route]:
     """Consent that is given at once, and a token endpoint (RFC 6749, RFC 7636) for codes, refreshing, clients and JWTs.
 
     lifetime: of access tokens, in seconds; None when the app names none. rotates: a refresh token works once. extra:
-    what else the app answers.
+    what else the app answers. assertion: whom the claims of a JWT (RFC 7523) give a token for, or the app's refusal; no
+    claims at all stand for a JWT that `service_key` has not signed.
     """
 
     async def consent(request: Request) -> Response:
@@ -76,8 +86,13 @@ def oauth_routes(
         if basic := bearer_token(request, "Basic"):
             client, _, secret = base64.b64decode(basic).decode().partition(":")
         grant = form.get("grant_type")
-        signed = grant == "urn:ietf:params:oauth:grant-type:jwt-bearer"
-        if not signed and (client, secret) != (directory.secret["client_id"], directory.secret["client_secret"]):
+        signed, holder = grant == "urn:ietf:params:oauth:grant-type:jwt-bearer", None
+        if signed and assertion:
+            said = assertion(claims(form.get("assertion", "")))
+            if isinstance(said, Response):
+                return said
+            holder = said
+        elif (client, secret) != (directory.secret["client_id"], directory.secret["client_secret"]):
             return JSONResponse({"error": "invalid_client", "error_description": "Unknown client"}, 401)
         refresh = None
         if grant == "authorization_code":
@@ -89,13 +104,41 @@ def oauth_routes(
             if not directory.refreshes(form.get("refresh_token", ""), once=rotates):
                 return JSONResponse({"error": "invalid_grant", "error_description": "The token is not valid"}, 400)
             refresh = directory.new_refresh_token() if rotates else None
-        elif grant != "client_credentials" and not signed:
+        elif grant != "client_credentials" and not holder:
             return JSONResponse({"error": "unsupported_grant_type"}, 400)
-        answer = {"access_token": directory.new_token(lifetime), "token_type": "bearer"}
+        answer = {"access_token": directory.new_token(lifetime, holder), "token_type": "bearer"}
         life = {"expires_in": int(lifetime)} if lifetime else {}
         return JSONResponse(answer | life | ({"refresh_token": refresh} if refresh else {}) | dict(extra or {}))
 
     return [Route(authorize, consent), Route(token, exchange, methods=["POST"])]
+
+
+@functools.cache
+def service_key() -> rsa.RSAPrivateKey:
+    """The key of every app's service account; it is slow to make, and one serves all."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def pem(key: rsa.RSAPrivateKey) -> str:
+    """A private key as the file that people download."""
+    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return key.private_bytes(*form).decode()
+
+
+def claims(assertion: str) -> dict[str, Any]:
+    """What a JWT says that `service_key` signed with RS256 (RFC 7519); empty for anything else."""
+    try:
+        said = jwt.PyJWS().decode(assertion, service_key().public_key(), algorithms=["RS256"])
+        found: dict[str, Any] = json.loads(said)
+    except (ValueError, jwt.PyJWTError):
+        return {}
+    return found
+
+
+def timely(said: Mapping[str, Any], directory: Directory) -> bool:
+    """Whether a JWT was issued just now, by the app's clock, and lives for an hour at most."""
+    now, issued, ends = directory.clock.now().timestamp(), said.get("iat", 0), said.get("exp", 0)
+    return bool(issued - 300 <= now < ends <= issued + 3600)
 
 
 def _proven(asked: dict[str, str], form: dict[str, str]) -> bool:
