@@ -35,7 +35,7 @@ from gusto_pipeline.lifecycle import AUTHORIZED, DISCONNECTED, known_company, ne
 from gusto_pipeline.lifecycle import disconnect as end_connection
 from gusto_pipeline.lifecycle import purge as purge_company
 from gusto_pipeline.notify import Message, NotifyError, send
-from gusto_pipeline.provisioning.apps import EVERY
+from gusto_pipeline.provisioning.apps import EVERY, SLUGS
 from gusto_pipeline.provisioning.errors import AppError
 from gusto_pipeline.provisioning.links import HandDecisionError
 from gusto_pipeline.provisioning.people import PeopleError
@@ -407,7 +407,8 @@ def sandbox(
         if apps:
             from gusto_pipeline.sandbox.apps import running_apps
 
-            found = stack.enter_context(running_apps(company=gusto.world.companies[0], clock=gusto.world.clock))
+            people, clock = gusto.world.companies[0], gusto.world.clock
+            found = stack.enter_context(running_apps(*SLUGS, company=people, clock=clock))
             console.print("Its apps, under provisioning.apps in pipeline.yaml, and what to connect them with:")
             for slug, one in found.items():
                 record = {variable(slug, name): value for name, value in one.simulator.record.items()}

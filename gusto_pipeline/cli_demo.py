@@ -16,6 +16,7 @@ from gusto_pipeline.connections.google import GoogleApp, consent
 from gusto_pipeline.connections.sign_in import Visit, unattended
 from gusto_pipeline.google_connection import connect_google
 from gusto_pipeline.gusto.auth import login_without_browser
+from gusto_pipeline.provisioning.apps import SLUGS
 from gusto_pipeline.provisioning.plans import read_plan
 from gusto_pipeline.reconcile import approve, carry_out, reconcile, refresh_accounts
 from gusto_pipeline.reports import write_report
@@ -91,7 +92,7 @@ def demo_sandboxes(
     with (
         running(companies=companies, employees=employees, applicants=True, port=ports[0]) as gusto,
         running_google(port=ports[1]) as google,
-        running_apps(company=gusto.world.companies[0], clock=gusto.world.clock) as apps,
+        running_apps(*SLUGS, company=gusto.world.companies[0], clock=gusto.world.clock) as apps,
     ):
         os.environ.update(
             GUSTO_BASE_URL=gusto.base_url,

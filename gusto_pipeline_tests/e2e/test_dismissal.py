@@ -35,7 +35,7 @@ def test_every_account_of_a_leaver_is_closed_within_the_hour_though_one_app_is_d
             if person["spells"][-1]["termination_date"] == clock.today().isoformat() and person["work_email"]
         )
         ends = t_end(date.fromisoformat(leaver["spells"][-1]["termination_date"]))
-        with running_apps(company=made, clock=clock) as apps:
+        with running_apps(*SLUGS, company=made, clock=clock) as apps:
             for one in apps.values():
                 for member in list(one.directory.members.values()):
                     if member.family == leaver["last_name"]:

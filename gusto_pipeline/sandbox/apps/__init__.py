@@ -1,4 +1,4 @@
-"""The simulated apps, one module each that declares `SIMULATOR`; and all of them running over one company's people."""
+"""The simulated apps, one module each that declares `SIMULATOR`; and some of them running over one company's people."""
 
 from __future__ import annotations
 
@@ -17,30 +17,6 @@ from gusto_pipeline.sandbox.faults import Fault, Faults
 from gusto_pipeline.sandbox.gusto.world import Company, SandboxClock
 from gusto_pipeline.sandbox.people import make_companies
 from gusto_pipeline.sandbox.server import Logged, Site, hosting
-
-SLUGS = (
-    "15five",
-    "asana",
-    "box",
-    "clickup",
-    "docusign",
-    "dropbox",
-    "dynatrace",
-    "github",
-    "google_workspace",
-    "hubspot",
-    "lastpass",
-    "microsoft_365",
-    "okta",
-    "planview_leankit",
-    "salesforce",
-    "sauce_labs",
-    "slack",
-    "trello",
-    "zoho_books",
-    "zoho_crm",
-    "zoho_desk",
-)
 
 
 @dataclass
@@ -93,7 +69,7 @@ def running_apps(
     seats: int | None = None,
     faults: Sequence[str] = (),
 ) -> Iterator[dict[str, SimulatedApp]]:
-    """Simulated apps (all of them by default), each on its own loopback port, stopped on leaving.
+    """Simulated apps, each on its own loopback port, stopped on leaving.
 
     company: whose people they hold, one of 40 employees by default. size: how many accounts at least. seats: how many
     at most. faults: put in force in each.
@@ -101,7 +77,7 @@ def running_apps(
     clock = clock or SandboxClock()
     company = company or make_companies(1, employees=40, seed=7, today=clock.today())[0]
     log: list[Logged] = []
-    made = [_made(load(slug), company, clock, size, seats, faults) for slug in slugs or SLUGS]
+    made = [_made(load(slug), company, clock, size, seats, faults) for slug in slugs]
     sites = [_site(simulator, directory) for simulator, directory in made]
     with hosting(sites, log, clock) as urls:
         yield {
