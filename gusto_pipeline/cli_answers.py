@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from gusto_pipeline import answers
+from gusto_pipeline.answers import answering, callers
 from gusto_pipeline.cli_common import JsonOption, console, show
 from gusto_pipeline.config import ConfigError, load_settings
 
@@ -26,7 +26,7 @@ AsOption = Annotated[str, typer.Option("--as", help="Who asks: work e-mail addre
 def ask(question: Annotated[str, typer.Argument()], caller: AsOption) -> None:
     """Answer a question as one employee may have it answered. Exit code 1 when there is no answer."""
     settings = load_settings()
-    reply = answers.ask(settings, answers.find_caller(settings, caller), question, via="cli")
+    reply = answering.ask(settings, callers.find_caller(settings, caller), question, via="cli")
     typer.echo(reply.text)
     if reply.outcome != "answered":
         sys.exit(1)
@@ -46,7 +46,7 @@ def mcp(
     if port is not None:
         mcp_server.serve_http(settings, port)
     elif caller is not None:
-        mcp_server.stdio_server(settings, answers.find_caller(settings, caller)).run()
+        mcp_server.stdio_server(settings, callers.find_caller(settings, caller)).run()
 
 
 @tokens.command("token")
@@ -56,10 +56,10 @@ def token(
 ) -> None:
     """Issue a token for one employee. It is shown this once."""
     settings = load_settings()
-    found = answers.find_caller(settings, person)
+    found = callers.find_caller(settings, person)
     if found is None:
         raise ConfigError(f"{person} is not exactly one employee of today. Name the work e-mail address or the uuid.")
-    secret, made = answers.issue_token(settings, found, days=days or settings.answers.token_days)
+    secret, made = callers.issue_token(settings, found, days=days or settings.answers.token_days)
     typer.echo(secret)
     console.print(f"Token {made.id}, valid until {made.expires_at:%Y-%m-%d}. It is not shown again.", highlight=False)
 
@@ -67,7 +67,7 @@ def token(
 @tokens.command("tokens")
 def list_tokens(as_json: JsonOption = False) -> None:
     """Every token that was issued, without its secret."""
-    rows = [asdict(each) for each in answers.list_tokens(load_settings())]
+    rows = [asdict(each) for each in callers.list_tokens(load_settings())]
     show(rows, ["id", "employee", "issued_at", "expires_at", "revoked_at"], as_json)
 
 
@@ -76,4 +76,4 @@ def revoke(
     which: Annotated[str, typer.Argument(help="A token's id, or an employee's uuid for all of theirs.")],
 ) -> None:
     """End tokens at once."""
-    console.print(f"Revoked {answers.revoke_tokens(load_settings(), which)}.", highlight=False)
+    console.print(f"Revoked {callers.revoke_tokens(load_settings(), which)}.", highlight=False)

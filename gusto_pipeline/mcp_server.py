@@ -13,7 +13,9 @@ from mcp.server.auth.settings import AuthSettings
 from mcp.server.mcpserver import MCPServer
 from pydantic import AnyHttpUrl
 
-from gusto_pipeline.answers import Answer, Caller, Question, When, answer, ask, caller_of_token
+from gusto_pipeline.answers.answering import Answer, answer, ask
+from gusto_pipeline.answers.callers import Caller, caller_of_token
+from gusto_pipeline.answers.questions import Question, When
 from gusto_pipeline.clock import Clock, utcnow
 from gusto_pipeline.config import Settings
 

@@ -17,8 +17,7 @@ from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
-from gusto_pipeline import answers
-from gusto_pipeline.answers import Caller
+from gusto_pipeline.answers.callers import Caller, issue_token
 from gusto_pipeline.clock import utcnow
 from gusto_pipeline.mcp_server import http_server
 from gusto_pipeline_tests.conftest import connected
@@ -71,7 +70,7 @@ def over_http(url, secret):
 
 def test_over_http_each_token_is_told_of_its_owner(pipeline, callers, url):
     for caller in callers:
-        secret, _ = answers.issue_token(pipeline.settings, caller, days=1)
+        secret, _ = issue_token(pipeline.settings, caller, days=1)
         tools, told = over_http(url, secret)
         name = pipeline.query("SELECT last_name FROM staging.employees WHERE uuid = $1", caller.employee)[0][0]
         assert {"my_time_off", "who_is_out", "next_pay_day", "ask"} <= tools
@@ -79,7 +78,7 @@ def test_over_http_each_token_is_told_of_its_owner(pipeline, callers, url):
 
 
 def test_over_http_wrong_and_expired_tokens_are_turned_away(pipeline, callers, url):
-    expired, _ = answers.issue_token(pipeline.settings, callers[0], days=1, clock=lambda: utcnow() - timedelta(days=2))
+    expired, _ = issue_token(pipeline.settings, callers[0], days=1, clock=lambda: utcnow() - timedelta(days=2))
     for secret in ("gpa_wrong", expired):
         answer = httpx2.post(url, json={}, headers={"Authorization": f"Bearer {secret}"})
         assert answer.status_code == 401
