@@ -76,7 +76,7 @@ def accounts() -> dict[str, Any]:
     hr.refresh()
     store_accounts(hr.connection, COMPANY, "slack", Tenant("tenant", "Tenant"), found, NOW, 1)
     started = time.perf_counter()
-    match(hr.connection, COMPANY, "slack", NOW)
+    match(hr.connection, COMPANY, ["slack"], NOW)
     seconds = time.perf_counter() - started
     linked = hr.query(
         "SELECT split_part(records[1], '/', 2), account_id FROM provisioning.links "

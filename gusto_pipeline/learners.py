@@ -161,7 +161,7 @@ def plan(
             _keep(connection, company, snapshot, accept_shrink, now)
             refresh_people(connection, company.uuid, now)
             learners.link_created(connection, company.uuid, now)
-            match(connection, company.uuid, PORTAL, now, domains=settings.provisioning.domains)
+            match(connection, company.uuid, [PORTAL], now, domains=settings.provisioning.domains)
             drafted = learners.draft(connection, company.slug, company.uuid, rules, portal, now)
     except AccountsRefusedError as error:
         with warehouse.write() as connection:

@@ -142,8 +142,7 @@ def reconcile(settings: Settings, store: ConnectionStore, company: Company, *, c
     with open_warehouse(settings).write() as connection:
         prepare(connection)
         people = refresh_people(connection, company.uuid, now).people
-        for slug in apps:
-            match(connection, company.uuid, slug, now, domains=settings.provisioning.domains)
+        match(connection, company.uuid, apps, now, domains=settings.provisioning.domains)
         decisions = decide_all(connection, company.uuid, apps, now)
         keep(connection, company.uuid, decisions, now)
         tries = invitations_sent(connection, company.uuid)

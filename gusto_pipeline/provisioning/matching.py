@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -77,21 +77,10 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True)
-class Matched:
-    """How many of an app's accounts are linked, how many of those newly, and what came of the others."""
-
-    accounts: int
-    linked: int
-    new: int
-    candidates: int
-    disputed: int
-    none: int
-
-
-@dataclass(frozen=True)
 class _Finding:
     """What speaks for and against one account being one person's. `decides`: enough to link without asking."""
 
+    app: str
     account: str
     person: str
     score: float
@@ -106,56 +95,66 @@ class _Finding:
         against = "; ".join([*self.against, *more])
         return f"Same {said}" + (f", but {against}" if against else "")
 
-    def row(self, company: str, app: str, **more: Any) -> dict[str, Any]:
+    def row(self, company: str, **more: Any) -> dict[str, Any]:
         evidence = {"kinds": dict(self.kinds), "against": list(self.against)}
-        row = {"company_uuid": company, "app": app, "account_id": self.account, "person_id": self.person}
+        row = {"company_uuid": company, "app": self.app, "account_id": self.account, "person_id": self.person}
         return row | {"score": round(self.score, 1), "evidence": evidence} | more
 
 
 def match(
     connection: duckdb.DuckDBPyConnection,
     company: str,
-    app: str,
+    apps: Collection[str],
     now: datetime,
     *,
     domains: Iterable[Sequence[str]] = (),
-) -> Matched:
-    """Link what is proven of an app's accounts, and say of the others who could be meant.
+) -> None:
+    """Link what is proven of the apps' accounts, and say of the others who could be meant.
 
     `domains`: groups of the company's own domains that mean the same mailbox. Runs inside the caller's transaction, on
     the persons of the last `refresh_people` and the accounts of the last `store_accounts`.
     """
+    if not apps:
+        return
     domains = [tuple(domain.lower() for domain in group) for group in domains]
-    found = _find(connection, company, app, domains)
-    new, maybe = _settle(found, _links(connection, company, app), _accounts(connection, company, app))
+    of_apps = f"company_uuid = {literal(company)} AND app IN ({', '.join(map(literal, apps))})"
+    found: dict[str, list[_Finding]] = defaultdict(list)
+    for finding in _find(connection, company, apps, domains):
+        found[finding.app].append(finding)
+    links, living = _links(connection, of_apps), _living(connection, of_apps)
+    new: list[_Finding] = []
+    maybe: list[tuple[_Finding, Outcome, str]] = []
+    for app, findings in found.items():
+        linked, said = _settle(findings, links[app], living[app])
+        new += linked
+        maybe += said
     at = now.isoformat()
-    _replace(connection, company, app, [finding.person for finding in new], at)
+    _replace(connection, company, new, at)
     automatic = {"linked_at": at, "who": "gusto_pipeline", "why": "evidence", "origin": "automatic"}
-    insert(connection, "links", (f.row(company, app, sentence=f.sentence(), **automatic) for f in new))
+    insert(connection, "links", (f.row(company, sentence=f.sentence(), **automatic) for f in new))
     history = {"event": "linked", "happened_at": at, "who": "gusto_pipeline"}
     insert(
         connection,
         "link_history",
-        ({k: v for k, v in f.row(company, app, why=f.sentence(), **history).items() if k != "score"} for f in new),
+        ({k: v for k, v in f.row(company, why=f.sentence(), **history).items() if k != "score"} for f in new),
     )
-    connection.execute(f"DELETE FROM provisioning.candidates WHERE {of(company, app)}")
+    connection.execute(f"DELETE FROM provisioning.candidates WHERE {of_apps}")
     insert(
         connection,
         "candidates",
-        (f.row(company, app, outcome=outcome, sentence=said, found_at=at) for f, outcome, said in maybe),
+        (f.row(company, outcome=outcome, sentence=said, found_at=at) for f, outcome, said in maybe),
     )
-    return _count(connection, company, app, len(new))
 
 
 def _find(
-    connection: duckdb.DuckDBPyConnection, company: str, app: str, domains: Iterable[Sequence[str]]
+    connection: duckdb.DuckDBPyConnection, company: str, apps: Iterable[str], domains: Iterable[Sequence[str]]
 ) -> list[_Finding]:
-    """Everything worth mentioning between the app's accounts and the company's persons, without what was refused."""
+    """Everything worth mentioning between the apps' accounts and the company's persons, without what was refused."""
     prepare_comparison(connection, domains)
-    prepare_phones(connection, f"SELECT phone FROM provisioning.accounts WHERE {of(company, app)}")
+    prepare_phones(connection, f"SELECT phone FROM provisioning.accounts WHERE {of(company, '')}")
     own = ", ".join(literal(group[0]) for group in domains)
     connection.execute(
-        f"SET VARIABLE company = {literal(company)}; SET VARIABLE app = {literal(app)}; "
+        f"SET VARIABLE company = {literal(company)}; SET VARIABLE apps = [{', '.join(map(literal, apps))}]; "
         f"SET VARIABLE own_domains = CAST([{own}] AS VARCHAR[])"
     )
     for name in ("account_names", "blocks", "account_pairs"):
@@ -187,8 +186,9 @@ def _find(
         if not evidence and not (likeness and likeness.close):
             continue
         facts = _Facts(evidence, likeness, made_on, first_day, near, early, late)
+        app, _, account_id = account.partition("/")
         finding = _weigh(
-            account, person, facts, shown=_shown(names[f"account/{account}"]), twin=person in twins,
+            app, account_id, person, facts, shown=_shown(names[f"account/{account}"]), twin=person in twins,
             elsewhere=person in elsewhere, shared=account in shared,
         )  # fmt: skip
         if finding and finding.score >= ENOUGH:
@@ -210,7 +210,7 @@ class _Facts(NamedTuple):
 
 
 def _weigh(
-    account: str, person: str, facts: _Facts, *, shown: str, twin: bool, elsewhere: bool, shared: bool
+    app: str, account: str, person: str, facts: _Facts, *, shown: str, twin: bool, elsewhere: bool, shared: bool
 ) -> _Finding | None:
     """Weigh one pair. twin: somebody else has the same name. elsewhere: the person has an address of the company's.
 
@@ -262,7 +262,7 @@ def _weigh(
         against.append("somebody else has the same name")
     elif not proven:
         against.append("that is one kind of evidence")
-    return _Finding(account, person, score, kinds, tuple(against), proven and not against, several or shared)
+    return _Finding(app, account, person, score, kinds, tuple(against), proven and not against, several or shared)
 
 
 def _with_own_address(connection: duckdb.DuckDBPyConnection) -> set[str]:
@@ -278,17 +278,22 @@ def _shown(names: Sequence[Name]) -> str:
     return max((" ".join(filter(None, name)) for name in names), key=len, default="")
 
 
-def _links(connection: duckdb.DuckDBPyConnection, company: str, app: str) -> dict[str, str]:
-    found = connection.execute(f"SELECT account_id, person_id FROM provisioning.links WHERE {of(company, app)}")
-    return dict(found.fetchall())
+def _links(connection: duckdb.DuckDBPyConnection, of_apps: str) -> defaultdict[str, dict[str, str]]:
+    """By app and account, whose it is."""
+    found: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    select = f"SELECT app, account_id, person_id FROM provisioning.links WHERE {of_apps}"
+    for app, account, person in connection.execute(select).fetchall():
+        found[app][account] = person
+    return found
 
 
-def _accounts(connection: duckdb.DuckDBPyConnection, company: str, app: str) -> dict[str, bool]:
-    """The app's accounts, and whether each is more than a remnant in the app's bin."""
-    found = connection.execute(
-        f"SELECT account_id, status <> '{Status.DELETED}' FROM provisioning.accounts WHERE {of(company, app)}"
-    )
-    return dict(found.fetchall())
+def _living(connection: duckdb.DuckDBPyConnection, of_apps: str) -> defaultdict[str, dict[str, bool]]:
+    """By app and account, whether it is more than a remnant in the app's bin."""
+    found: defaultdict[str, dict[str, bool]] = defaultdict(dict)
+    select = f"SELECT app, account_id, status <> '{Status.DELETED}' FROM provisioning.accounts WHERE {of_apps}"
+    for app, account, alive in connection.execute(select).fetchall():
+        found[app][account] = alive
+    return found
 
 
 def _settle(
@@ -347,13 +352,14 @@ def _decide(
     return new, maybe
 
 
-def _replace(connection: duckdb.DuckDBPyConnection, company: str, app: str, people: Sequence[str], at: str) -> None:
+def _replace(connection: duckdb.DuckDBPyConnection, company: str, new: Iterable[_Finding], at: str) -> None:
     """Take from persons who get an account the links to accounts that are no longer there; the history keeps them."""
-    if not people:
+    given = ", ".join(f"({literal(finding.app)}, {literal(finding.person)})" for finding in new)
+    if not given:
         return
     gone = (
-        f"{of(company, app)} AND person_id IN ({', '.join(map(literal, people))}) AND account_id NOT IN "
-        f"(SELECT account_id FROM provisioning.accounts WHERE {of(company, app)})"
+        f"company_uuid = {literal(company)} AND (app, person_id) IN ({given}) AND (app, account_id) NOT IN "
+        f"(SELECT (app, account_id) FROM provisioning.accounts WHERE company_uuid = {literal(company)})"
     )
     connection.execute(
         "INSERT INTO provisioning.link_history BY NAME SELECT company_uuid, app, account_id, person_id, evidence, "
@@ -361,20 +367,3 @@ def _replace(connection: duckdb.DuckDBPyConnection, company: str, app: str, peop
         f"'The account is gone, and there is another' AS why FROM provisioning.links WHERE {gone}"
     )
     connection.execute(f"DELETE FROM provisioning.links WHERE {gone}")
-
-
-def _count(connection: duckdb.DuckDBPyConnection, company: str, app: str, new: int) -> Matched:
-    counts = dict(
-        connection.execute(
-            "SELECT outcome, count(DISTINCT account_id) FROM provisioning.matches "
-            f"SEMI JOIN provisioning.accounts USING (company_uuid, app, account_id) WHERE {of(company, app)} "
-            "GROUP BY outcome"
-        ).fetchall()
-    )
-    accounts = connection.execute(f"SELECT count(*) FROM provisioning.accounts WHERE {of(company, app)}").fetchall()[0][
-        0
-    ]
-    return Matched(
-        accounts, counts.get("linked", 0), new, counts.get("candidate", 0), counts.get("disputed", 0),
-        counts.get("none", 0),
-    )  # fmt: skip

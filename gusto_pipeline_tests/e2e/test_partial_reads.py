@@ -66,7 +66,7 @@ def test_nothing_is_removed_after_a_partial_read(pipeline, slug):
             read = refresh_accounts(settings, store, company, [slug], clock=clock)[0]
             apps = managed_apps(settings, store, company)
             with open_warehouse(settings).write() as connection:
-                match(connection, company.uuid, slug, clock())
+                match(connection, company.uuid, [slug], clock())
                 decisions = decide_all(connection, company.uuid, {slug: apps[slug]}, clock())
             plan = make_plan(decisions, apps, company.slug, company.uuid, {}, clock())
             assert bool(read.problem) == bool(simulated.directory.faults.active or not simulated.requests)

@@ -53,7 +53,7 @@ class Office:
     def draft(self, rules: Rules = RULES, portal: Portal = PORTAL_OF_ALL) -> Drafted:
         self.hr.refresh(self.now)
         learners.link_created(self.hr.connection, COMPANY, self.now)
-        match(self.hr.connection, COMPANY, PORTAL, self.now)
+        match(self.hr.connection, COMPANY, [PORTAL], self.now)
         return learners.draft(self.hr.connection, "acme", COMPANY, rules, portal, self.now)
 
     def done(self, item: Item, account_id: str) -> None:

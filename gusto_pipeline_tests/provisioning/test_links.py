@@ -56,26 +56,26 @@ def refused(hr: Hr, words: str, what: Callable[..., None], *about: Any, **more: 
 def test_a_match_by_hand_holds_from_that_moment_and_through_later_runs(hr):
     say(hr, links.match, "a2", "bo")
     assert ("a2", "bo", "linked") in found(hr)
-    match(hr.connection, COMPANY, APP, NOW)
+    match(hr.connection, COMPANY, [APP], NOW)
     assert found(hr) == [("a1", "ada", "linked"), ("a2", "bo", "linked")]
 
 
 def test_a_match_by_hand_outranks_evidence(hr):
     say(hr, links.match, "a1", "bo")
-    match(hr.connection, COMPANY, APP, NOW)
+    match(hr.connection, COMPANY, [APP], NOW)
     assert found(hr)[0] == ("a1", "bo", "linked")
 
 
 def test_a_match_by_hand_ends_a_dispute_at_once(hr):
     hr.people({"uuid": "ada", "work_email": "ada@acme.example"}, {"uuid": "bo", "work_email": "ada@acme.example"})
-    match(hr.connection, COMPANY, APP, NOW)
+    match(hr.connection, COMPANY, [APP], NOW)
     assert found(hr)[:2] == [("a1", "ada", "disputed"), ("a1", "bo", "disputed")]
     say(hr, links.match, "a1", "ada")
     assert found(hr) == [("a1", "ada", "linked"), ("a2", None, "none")]
 
 
 def test_a_match_by_hand_confirms_what_evidence_linked(hr):
-    match(hr.connection, COMPANY, APP, NOW)
+    match(hr.connection, COMPANY, [APP], NOW)
     say(hr, links.match, "a1", "ada")
     assert hr.query("SELECT person_id, origin, who, why FROM provisioning.links") == [
         ("ada", "hand", "Kim", "asked her")
@@ -89,16 +89,16 @@ def test_a_person_may_be_given_a_second_account_by_hand(hr):
 
 
 def test_an_unmatched_account_is_not_matched_to_the_same_person_by_the_next_run(hr):
-    match(hr.connection, COMPANY, APP, NOW)
+    match(hr.connection, COMPANY, [APP], NOW)
     say(hr, links.unmatch, "a1")
     assert ("a1", "ada", "refused") in found(hr)
-    match(hr.connection, COMPANY, APP, NOW)
+    match(hr.connection, COMPANY, [APP], NOW)
     assert hr.query("FROM provisioning.links") == []
 
 
 def test_a_refused_candidate_is_gone_at_once(hr):
     hr.people({"uuid": "ada", "email": "ada@acme.example"})
-    match(hr.connection, COMPANY, APP, NOW)
+    match(hr.connection, COMPANY, [APP], NOW)
     assert ("a1", "ada", "candidate") in found(hr)
     say(hr, links.refuse, "a1", "ada")
     assert [row for row in found(hr) if row[0] == "a1"] == [("a1", "ada", "refused"), ("a1", None, "none")]
@@ -106,11 +106,11 @@ def test_a_refused_candidate_is_gone_at_once(hr):
 
 def test_a_marked_account_is_asked_about_no_more(hr):
     hr.people({"uuid": "ada", "email": "ada@acme.example"})
-    match(hr.connection, COMPANY, APP, NOW)
+    match(hr.connection, COMPANY, [APP], NOW)
     say(hr, links.mark, "a1", Mark.SHARED)
     assert found(hr)[0] == ("a1", None, "none")
     say(hr, links.lift_mark, "a1")
-    match(hr.connection, COMPANY, APP, NOW)
+    match(hr.connection, COMPANY, [APP], NOW)
     assert found(hr)[0] == ("a1", "ada", "candidate")
 
 
@@ -130,7 +130,7 @@ def test_an_external_account_is_marked_until_a_day_to_look_again(hr):
 
 
 def test_the_history_has_every_decision_with_who_when_and_why(hr):
-    match(hr.connection, COMPANY, APP, NOW)
+    match(hr.connection, COMPANY, [APP], NOW)
     say(hr, links.unmatch, "a1", why="her old one")
     say(hr, links.lift_refusal, "a1", "ada", why="a mistake")
     say(hr, links.match, "a1", "ada")
@@ -210,7 +210,7 @@ def test_a_decision_about_somebody_who_was_merged_names_the_one_they_are_now(hr)
 
 
 def test_an_account_that_is_gone_can_still_be_unmatched(hr):
-    match(hr.connection, COMPANY, APP, NOW)
+    match(hr.connection, COMPANY, [APP], NOW)
     store_accounts(hr.connection, COMPANY, APP, Tenant("t1", "Acme"), [], NOW, 1, accept_shrink=True)
     say(hr, links.unmatch, "a1")
     assert hr.query("FROM provisioning.links") == []

@@ -95,7 +95,7 @@ class Office:
         with self.warehouse.write() as connection:
             store_accounts(connection, COMPANY.uuid, slug, Tenant("t1", "Acme"), accounts, at, 1, accept_shrink=True)
             note_states(connection, COMPANY.uuid, slug, at)
-            match(connection, COMPANY.uuid, slug, at)
+            match(connection, COMPANY.uuid, [slug], at)
 
     def fail(self, slug: str, problem: str, at: datetime) -> None:
         with self.warehouse.write() as connection:

@@ -1,19 +1,19 @@
--- Who takes part in matching an app's accounts, as the temporary tables `persons` and `taking`, and how each may be
--- called, as `called`, by 'account/…' and 'person/…'. It takes the variables company and app.
+-- Who takes part in matching accounts, as the temporary tables `persons` and `taking`, and how each may be called, as
+-- `called`, by 'account/…' and 'person/…'. It takes the variables company and apps. From here on an account's id has its
+-- app before it, 'slack/…', so that all apps are matched at once.
 CREATE OR REPLACE TEMP TABLE persons AS
 FROM provisioning.people WHERE company_uuid = getvariable('company') AND merged_into IS NULL;
 
 -- Accounts still to be given to somebody, and those that matching itself has given: others may have a claim on them.
 CREATE OR REPLACE TEMP TABLE taking AS
+SELECT * REPLACE (app || '/' || account_id AS account_id)
 FROM provisioning.accounts
-WHERE company_uuid = getvariable('company') AND app = getvariable('app')
-    AND account_id NOT IN (
-        SELECT account_id FROM provisioning.links
-        WHERE company_uuid = getvariable('company') AND app = getvariable('app') AND origin = 'hand'
-        UNION ALL
-        SELECT account_id FROM provisioning.marks
-        WHERE company_uuid = getvariable('company') AND app = getvariable('app')
-    );
+ANTI JOIN (
+    SELECT company_uuid, app, account_id FROM provisioning.links WHERE origin = 'hand'
+    UNION ALL
+    SELECT company_uuid, app, account_id FROM provisioning.marks
+) USING (company_uuid, app, account_id)
+WHERE company_uuid = getvariable('company') AND list_contains(getvariable('apps'), app);
 
 CREATE OR REPLACE TEMP TABLE called AS
 WITH shown AS (

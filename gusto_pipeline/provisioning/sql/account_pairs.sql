@@ -1,6 +1,6 @@
 -- Whom each account could be: the temporary table `account_pairs`, with all that account and person share but the
 -- likeness of their names, which is for Python to say. It takes what `account_names.sql` and `blocks.sql` leave, the
--- temporary tables `phones` and `nicknames`, and the variables company, app and own_domains.
+-- temporary tables `phones` and `nicknames`, and the variables company, apps and own_domains.
 CREATE OR REPLACE TEMP TABLE own AS
 SELECT split_part(address, '@', 2) AS domain
 FROM (SELECT mailbox(unnest(work_emails)) AS address, person_id FROM persons)
@@ -89,21 +89,20 @@ UNION
 SELECT person_id, 'user name', handle, CASE WHEN alone THEN 'alone' ELSE 'whole' END FROM handles;
 
 CREATE OR REPLACE TEMP TABLE ruled_out AS
-SELECT account_id, person_id
+SELECT app || '/' || account_id AS account_id, person_id
 FROM provisioning.refusals
-WHERE company_uuid = getvariable('company') AND app = getvariable('app');
+WHERE company_uuid = getvariable('company') AND list_contains(getvariable('apps'), app);
 
--- How many hold each key. A number that several have, a main line or "n/a", says nothing about any of them.
+-- Keys that people and accounts of an app have in common. A number that several have, a main line or "n/a", says nothing
+-- about any of them.
 CREATE OR REPLACE TEMP TABLE keys AS
-SELECT class, key, count(DISTINCT person_id) AS people, count(DISTINCT account_id) AS accounts
-FROM (
-    SELECT class, key, person_id, NULL AS account_id FROM person_keys
-    UNION ALL
-    SELECT class, key, NULL, account_id FROM account_keys
-)
-WHERE key <> ''
+SELECT split_part(account_id, '/', 1) AS app, class, key, count(DISTINCT account_id) AS accounts, people
+FROM account_keys
+JOIN (
+    SELECT class, key, count(DISTINCT person_id) AS people FROM person_keys WHERE key <> '' GROUP BY ALL
+) USING (class, key)
 GROUP BY ALL
-HAVING people > 0 AND accounts > 0 AND (class IN ('address', 'user name') OR (people = 1 AND accounts = 1));
+HAVING class IN ('address', 'user name') OR (people = 1 AND accounts = 1);
 
 -- What each pair shares, but for pairs that a person has ruled out.
 CREATE OR REPLACE TEMP TABLE evidence AS
@@ -120,10 +119,10 @@ SELECT account_id, person_id, list_sort(list(DISTINCT {
     shared: class = 'address' AND people > 1
 })) AS evidence
 FROM (
-    SELECT a.*, p.person_id, p.kind, count(DISTINCT p.person_id) OVER (PARTITION BY a.account_id, class, key) AS people
+    SELECT a.*, p.person_id, p.kind, count(DISTINCT p.person_id) OVER (PARTITION BY a.account_id, a.class, a.key) AS people
     FROM keys
-    JOIN account_keys a USING (class, key)
-    JOIN person_keys p USING (class, key)
+    JOIN account_keys a ON (a.class, a.key, split_part(a.account_id, '/', 1)) = (keys.class, keys.key, keys.app)
+    JOIN person_keys p ON (p.class, p.key) = (keys.class, keys.key)
     ANTI JOIN ruled_out r ON (r.account_id, r.person_id) = (a.account_id, p.person_id)
     WHERE p.kind <> 'alone' OR a.strong
 )
