@@ -13,7 +13,7 @@ from dagster import StringSource
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
-from sqlalchemy import Connection, Engine, create_engine, inspect
+from sqlalchemy import Connection, Engine, create_engine, event, inspect
 
 INDEX = "index"  # the file that all runs share; each run has one of its own besides
 
@@ -58,6 +58,7 @@ class PooledEventLogStorage(SqliteEventLogStorage):
                     engine.dispose()
             arguments = {"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
             engine = create_engine(self.conn_string_for_shard(shard), connect_args=arguments)
+            event.listen(engine, "connect", _no_wait_for_the_disk)
             self._initdb(engine)
             self._engines[shard] = engine
         return self._engines[shard]
@@ -68,3 +69,8 @@ class PooledEventLogStorage(SqliteEventLogStorage):
                 engine.dispose()
             self._engines.clear()
         super().dispose()
+
+
+def _no_wait_for_the_disk(connection: Any, record: object) -> None:
+    """A power cut may then cost the last events, but no more than those (sqlite.org/pragma.html#pragma_synchronous)."""
+    connection.execute("PRAGMA synchronous = NORMAL")

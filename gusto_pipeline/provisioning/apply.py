@@ -6,10 +6,13 @@ Apps work side by side and none waits for another; within an app one thing is do
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from threading import Lock
+from typing import Any, Literal, TypeVar
+
+import duckdb
 
 from gusto_pipeline.clock import Clock
 from gusto_pipeline.provisioning import actions, log
@@ -21,6 +24,7 @@ from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.warehouse.warehouse import Warehouse
 
 REMOVALS = frozenset({"suspend", "delete", "cancel_invitation"})
+_T = TypeVar("_T")
 Verdict = Literal["go", "not due", "observed", "needs approval", "held"]
 Mode = Literal["observe", "plan", "auto"]
 
@@ -120,6 +124,8 @@ def carry_out(
     for item in items:
         by_app.setdefault(item.app, []).append(item)
 
+    journal = _Journal(warehouse)
+
     def one_app(slug: str) -> list[Done]:
         done: list[Done] = []
         throttled = ""
@@ -129,7 +135,7 @@ def carry_out(
                     if throttled:
                         done.append(Done(item, Result.THROTTLED, None, throttled))
                         continue
-                    done.append(_one(plan, item, warehouse, session, who, clock, still_so, on_step))
+                    done.append(_one(plan, item, journal, session, who, clock, still_so, on_step))
                     throttled = done[-1].problem if done[-1].result is Result.THROTTLED else ""
         except AppError as error:  # not even a session could be had
             done += [Done(item, Result.FAILED, None, str(error)) for item in by_app[slug][len(done) :]]
@@ -161,10 +167,45 @@ def settle(
     return settled
 
 
+class _Journal:
+    """What apps that work side by side write down in the warehouse: whoever comes first writes for all who wait.
+
+    Opening the warehouse takes far longer than a row, and only one can have it open.
+    """
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+        self._waiting: list[tuple[Callable[[duckdb.DuckDBPyConnection], Any], Future[Any]]] = []
+        self._list, self._turn = Lock(), Lock()
+
+    def write(self, entry: Callable[[duckdb.DuckDBPyConnection], _T]) -> _T:
+        """Have `entry` write; gives what it gives, once that is committed."""
+        written: Future[_T] = Future()
+        with self._list:
+            self._waiting.append((entry, written))
+        with self._turn:
+            if not written.done():
+                self._write_all()
+        return written.result()
+
+    def _write_all(self) -> None:
+        with self._list:
+            entries, self._waiting = self._waiting, []
+        try:
+            with self._warehouse.write() as connection:
+                given = [entry(connection) for entry, _ in entries]
+        except Exception as error:
+            for _, written in entries:
+                written.set_exception(error)
+        else:
+            for (_, written), value in zip(entries, given, strict=True):
+                written.set_result(value)
+
+
 def _one(
     plan: Plan,
     item: Item,
-    warehouse: Warehouse,
+    journal: _Journal,
     session: Session,
     who: str,
     clock: Clock,
@@ -179,14 +220,15 @@ def _one(
         return Done(item, Result.FAILED, None, str(error))
     if against:
         return Done(item, "dropped", None, against)
-    with warehouse.write() as connection:
-        intent = log.intend(connection, plan.company_uuid, plan.id, item, who, clock())
+    company = plan.company_uuid
+    intent = journal.write(lambda connection: log.intend(connection, company, plan.id, item, who, clock()))
     on_step("intended", item)
     result, account, problem = _call(session, item)
     on_step("called", item)
-    with warehouse.write() as connection:
-        account_id = account.id if account else item.account_id
-        log.end(connection, plan.company_uuid, intent, result, clock(), account_id=account_id, problem=problem)
+    about, at = account.id if account else item.account_id, clock()
+    journal.write(
+        lambda connection: log.end(connection, company, intent, result, at, account_id=about, problem=problem)
+    )
     on_step("ended", item)
     return Done(item, result, account, problem)
 
