@@ -6,14 +6,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from gusto_pipeline.answers import answering, callers
-from gusto_pipeline.cli_common import JsonOption, console, show
-from gusto_pipeline.config import ConfigError, load_settings
+from gusto_pipeline.cli_common import JsonOption, console, gusto_client, oauth_app, show
+from gusto_pipeline.config import ConfigError, Settings, load_settings
+from gusto_pipeline.gusto.client import GustoClient
+from gusto_pipeline.sync import find_company, open_store
 
 commands = typer.Typer()
 tokens = typer.Typer(no_args_is_help=True, help="Tokens with which people ask over HTTP.")
@@ -36,6 +39,9 @@ def ask(question: Annotated[str, typer.Argument()], caller: AsOption) -> None:
 def mcp(
     caller: Annotated[str | None, typer.Option("--as", help="Over stdio: who asks.")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Over HTTP on this machine, with tokens.")] = None,
+    allow_writes: Annotated[
+        bool, typer.Option("--allow-writes", help="With tools that write to Gusto, for those in answers.hr.")
+    ] = False,
 ) -> None:
     """Serve the answers by the Model Context Protocol: over stdio (--as) or HTTP (--port)."""
     from gusto_pipeline import mcp_server  # starting without it takes half the time
@@ -43,10 +49,19 @@ def mcp(
     settings = load_settings()
     if (caller is None) == (port is None):
         raise ConfigError("Say either --as, for stdio, or --port, for HTTP.")
+    writes = _gusto(settings) if allow_writes or settings.answers.writes else None
     if port is not None:
-        mcp_server.serve_http(settings, port)
+        mcp_server.serve_http(settings, port, writes)
     elif caller is not None:
-        mcp_server.stdio_server(settings, callers.find_caller(settings, caller)).run()
+        mcp_server.stdio_server(settings, callers.find_caller(settings, caller), writes=writes).run()
+
+
+def _gusto(settings: Settings) -> Callable[[str], GustoClient]:
+    """How clients for a company's grant are opened, by its uuid. Raises ConfigError when nobody may use them."""
+    if not settings.answers.hr:
+        raise ConfigError("Nobody may write: name them under answers.hr in pipeline.yaml, by work e-mail address.")
+    oauth, store = oauth_app(settings), open_store(settings)
+    return lambda company: gusto_client(settings, oauth, find_company(store, company))
 
 
 @tokens.command("token")

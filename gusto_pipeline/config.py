@@ -341,6 +341,10 @@ class Answers(_Section):
         description="What managers may see of those who report to them directly",
     )
     token_days: int = Field(default=90, ge=1, le=366, description="How long a new token is valid")
+    writes: bool = Field(default=False, description="Assistants may write to Gusto for those in `hr`, in two steps")
+    hr: tuple[str, ...] = Field(
+        default=(), description="Who may write through an assistant: work e-mail addresses or uuids of employees"
+    )
 
 
 class LearnerField(_Section):

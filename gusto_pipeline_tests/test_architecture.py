@@ -22,6 +22,7 @@ DOMAINS = {"connections", "gusto", "warehouse", "spreadsheets", "provisioning"}
 USE_CASES = {
     "answers",
     "mcp_server",
+    "mcp_writes",
     "sync",
     "jobs",
     "preroll",

@@ -411,17 +411,30 @@ def create_employee(
         "job": job,
         "compensation": compensation,
     }
+    company_uuid, todo, ssn = _prepared(client, sections)
+    with _alone(client, company_uuid, todo["employee"]):
+        known = _known(client, company_uuid, todo["employee"])
+        state = Created(Status.FAILED, company_uuid, todo=todo, known=known, needs_ssn=ssn is not None)
+        return _go_on(client, state, ssn, progress, again=False)
+
+
+def check_creation(client: GustoClient, employee: Mapping[str, Any], **parts: Mapping[str, Any]) -> None:
+    """All that `create_employee` checks and looks up before it writes. Raises what it raises then."""
+    company_uuid, todo, _ = _prepared(client, {"employee": employee, **parts})
+    _known(client, company_uuid, todo["employee"])
+
+
+def _prepared(
+    client: GustoClient, sections: Mapping[str, Mapping[str, Any] | None]
+) -> tuple[str, dict[str, Record], str | None]:
+    """The company's uuid, what there is to send, checked, and the social security number, which is not kept with it."""
     todo = {part: dict(body) for part, body in sections.items() if body is not None}
     if "compensation" in todo and "job" not in todo:
         raise NotSentError("a compensation belongs to a job: give the job too. Nothing was sent.")
     _check("POST", todo)
     company_uuid = _authorized(client, "create_employee", _scopes(set(todo) - {"employee"}))
     _place_work(client, company_uuid, todo)
-    ssn = todo["employee"].pop("ssn", None)
-    with _alone(client, company_uuid, todo["employee"]):
-        known = _known(client, company_uuid, todo["employee"])
-        state = Created(Status.FAILED, company_uuid, todo=todo, known=known, needs_ssn=ssn is not None)
-        return _go_on(client, state, ssn, progress, again=False)
+    return company_uuid, todo, todo["employee"].pop("ssn", None)
 
 
 def resume(
@@ -618,20 +631,7 @@ def update_employee(
     belong together (an address; rate and unit of pay) conflict together. The rest is written. Raises NotSentError when
     a field does not fit, NotFoundError when there is no such employee.
     """
-    jobs, pay = dict(job or {}), dict(compensation or {})
-    if "title" in jobs:
-        pay.setdefault("title", jobs.pop("title"))
-    sections: dict[str, Mapping[str, Any] | None] = {
-        "employee": changes,
-        "home_address": home_address,
-        "work_address": work_address,
-        "job": jobs,
-        "compensation": pay,
-    }
-    wanted = {part: dict(body) for part, body in sections.items() if body}
-    _check("PUT", wanted)
-    company_uuid = _authorized(client, "update_employee", _scopes(wanted))
-    _place_work(client, company_uuid, wanted)
+    wanted = _wanted(client, changes, home_address, work_address, job, compensation)
     _get(client, f"/v1/employees/{employee_uuid}")
     changed: dict[str, list[str]] = {}
     conflicts: list[Conflict] = []
@@ -648,6 +648,56 @@ def update_employee(
     unfinished = Status.PARTIAL if changed else Status.FAILED
     status = unfinished if conflicts or warnings else Status.DONE
     return Updated(status, employee_uuid, changed, tuple(conflicts), tuple(warnings))
+
+
+def planned_update(
+    client: GustoClient,
+    employee_uuid: str,
+    changes: Mapping[str, Any] | None = None,
+    *,
+    home_address: Mapping[str, Any] | None = None,
+    work_address: Mapping[str, Any] | None = None,
+    job: Mapping[str, Any] | None = None,
+    compensation: Mapping[str, Any] | None = None,
+) -> tuple[dict[str, list[str]], Person]:
+    """What `update_employee` would write, the fields by part, and the person as they are now, for its `base`.
+
+    A date that a change is to hold from counts as a change of its own. Nothing is written; raises what it raises.
+    """
+    wanted = _wanted(client, changes, home_address, work_address, job, compensation)
+    person = _person(client, employee_uuid)
+    planned = {}
+    for part, ours in wanted.items():
+        now = _base(person, part) or {}
+        if fields := [name for name, value in ours.items() if not _same(name, now.get(name), value)]:
+            planned[part] = fields
+    return planned, person
+
+
+def _wanted(
+    client: GustoClient,
+    changes: Mapping[str, Any] | None,
+    home_address: Mapping[str, Any] | None,
+    work_address: Mapping[str, Any] | None,
+    job: Mapping[str, Any] | None,
+    compensation: Mapping[str, Any] | None,
+) -> dict[str, Record]:
+    """The parts of a change, checked, with a location's uuid in place of its name. Raises NotSentError."""
+    jobs, pay = dict(job or {}), dict(compensation or {})
+    if "title" in jobs:
+        pay.setdefault("title", jobs.pop("title"))
+    sections: dict[str, Mapping[str, Any] | None] = {
+        "employee": changes,
+        "home_address": home_address,
+        "work_address": work_address,
+        "job": jobs,
+        "compensation": pay,
+    }
+    wanted = {part: dict(body) for part, body in sections.items() if body}
+    _check("PUT", wanted)
+    company_uuid = _authorized(client, "update_employee", _scopes(wanted))
+    _place_work(client, company_uuid, wanted)
+    return wanted
 
 
 def _update(

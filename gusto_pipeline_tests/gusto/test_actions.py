@@ -561,6 +561,13 @@ def test_somebody_with_the_same_address_is_not_created_again(client, sandbox):
     assert len(newcomers(sandbox)) == 1
 
 
+def test_a_creation_is_checked_without_writing(client, sandbox, place):
+    actions.check_creation(client, EMPLOYEE, home_address=HOME, work_address={"location": place["city"]}, job=JOB)
+    assert not newcomers(sandbox)
+    with pytest.raises(NotSentError, match="the home address"):
+        actions.check_creation(client, EMPLOYEE, home_address={**HOME, "street": "1 Leaf Street"})
+
+
 def test_a_namesake_is_no_obstacle(client, sandbox):
     nameless = {"first_name": "Ada", "last_name": "New"}
     first, second = actions.create_employee(client, nameless), actions.create_employee(client, nameless)
@@ -674,6 +681,15 @@ def test_what_is_so_already_is_not_written(client, sandbox, somebody):
 
 def hire(client: GustoClient, place: Record) -> str:
     return actions.create_employee(client, EMPLOYEE, **everything(place)).employee_uuid or ""
+
+
+def test_an_update_is_planned_without_writing(client, sandbox, somebody):
+    changes = {"first_name": somebody["first_name"], "preferred_first_name": "Addie"}
+    before = len(sandbox.requests)
+    planned, person = actions.planned_update(client, somebody["uuid"], changes, compensation={"rate": "1.00"})
+    assert planned == {"employee": ["preferred_first_name"], "compensation": ["rate"]}
+    assert person.employee["uuid"] == somebody["uuid"]
+    assert {row.method for row in sandbox.requests[before:]} == {"GET"}
 
 
 def test_two_updates_of_different_fields_both_survive(client, sandbox, place):
