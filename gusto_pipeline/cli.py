@@ -18,7 +18,7 @@ from dotenv import load_dotenv
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from gusto_pipeline import cli_accounts, cli_answers, cli_hr, cli_learners
+from gusto_pipeline import cli_accounts, cli_answers, cli_hr, cli_learners, cli_onboarding
 from gusto_pipeline.cli_accounts import variable
 from gusto_pipeline.cli_common import JsonOption, complain, console, gusto_client, oauth_app, show
 from gusto_pipeline.cli_demo import SANDBOX_PORT, demo_sandboxes, show_accounts
@@ -64,6 +64,7 @@ app.add_typer(cli_accounts.commands)
 app.add_typer(cli_answers.commands)
 app.add_typer(cli_learners.commands)
 app.add_typer(cli_hr.commands)
+app.add_typer(cli_onboarding.commands)
 
 NoBrowserOption = Annotated[bool, typer.Option("--no-browser", help="Only print the address to visit.")]
 PasteOption = Annotated[
@@ -107,6 +108,10 @@ notify:                                # try it with: gusto-pipeline notify
 #     filter: onboarded AND NOT terminated
 #     frequency: weekly
 #     notify: {to: [GUSTO_PIPELINE_NOTIFY, HR_NOTIFY], on_change: true}
+
+# onboarding:                          # files of new hires create employees; see docs/onboarding.md
+#   folder: new-hires                  # once the sensor onboarding_folder is switched on in the UI
+#   company: Acme Tea Co.              # not needed if only one is connected
 
 # learners:                            # of a learning portal; connect one with: gusto-pipeline connect learnupon
 #   mode: plan                         # observe, plan (a person approves) or auto

@@ -36,11 +36,12 @@ def oauth_app(settings: Settings) -> OAuthApp:
     )
 
 
-def gusto_client(settings: Settings, oauth: OAuthApp, company: Company) -> GustoClient:
-    """A client that uses the company's stored grant."""
+def gusto_client(settings: Settings, oauth: OAuthApp, company: Company, reserve: int = 0) -> GustoClient:
+    """A client that uses the company's stored grant, and leaves `reserve` requests a minute to others."""
     grant = f"gusto/{company.slug}"
     auth = GustoAuth(oauth, open_store(settings), grant)
-    return GustoClient(oauth.base_url, auth, grant=grant, state_folder=settings.connections)
+    state = settings.connections
+    return GustoClient(oauth.base_url, auth, grant=grant, state_folder=state, reserve=reserve)
 
 
 def complain(problem: object) -> None:

@@ -347,6 +347,15 @@ class Answers(_Section):
     )
 
 
+class Onboarding(_Section):
+    """Where files of new hires are put, and whose they are."""
+
+    folder: Path = Field(
+        default=Path("new-hires"), description="Files put here create employees, once its sensor is on"
+    )
+    company: str = Field(default="", description="Name, short name or uuid; not needed if only one is connected")
+
+
 class LearnerField(_Section):
     """What goes into one custom user data field of the learning portal."""
 
@@ -445,6 +454,7 @@ class Settings(_Section):
     provisioning: Provisioning = Provisioning()
     learners: Learners = Learners()
     answers: Answers = Answers()
+    onboarding: Onboarding = Onboarding()
     notify: Notify = Notify()
 
     @field_validator("jobs")
@@ -622,6 +632,7 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
     return settings.model_copy(
         update={
             "home": anchor(settings.home),
+            "onboarding": settings.onboarding.model_copy(update={"folder": anchor(settings.onboarding.folder)}),
             "sync": settings.sync.model_copy(update={"applicants_folder": anchor(settings.sync.applicants_folder)}),
             "jobs": tuple(
                 job.model_copy(update={"destination": str(anchor(Path(job.destination)))})

@@ -11,6 +11,7 @@ from gusto_pipeline.assets.staging import gusto, staging_assets
 from gusto_pipeline.automation.hr import hr_jobs
 from gusto_pipeline.automation.jobs import category_jobs, flatten_job, provisioning_jobs, sync_everything
 from gusto_pipeline.automation.learners import learners_jobs, learners_schedules
+from gusto_pipeline.automation.onboarding import new_hires, new_hires_apps, onboard_new_hires, onboarding_folder
 from gusto_pipeline.automation.reload import follow_pipeline_yaml
 from gusto_pipeline.automation.schedules import daily_sync, flatten_schedule, provisioning_schedules
 from gusto_pipeline.automation.sensors import (
@@ -40,6 +41,7 @@ def definitions(settings: Settings) -> dg.Definitions:
         assets=[
             *connection_specs,
             gusto,
+            new_hires,
             *staging_assets.values(),
             *spreadsheet_assets.values(),
             *job_assets.values(),
@@ -48,7 +50,15 @@ def definitions(settings: Settings) -> dg.Definitions:
             *learners,
         ],
         asset_checks=[gusto_authorized, google_authorized],
-        jobs=[sync_everything, *category_jobs, *flatten_jobs.values(), *account_jobs, *hr_jobs, *learner_jobs],
+        jobs=[
+            sync_everything,
+            *category_jobs,
+            *flatten_jobs.values(),
+            *account_jobs,
+            *hr_jobs,
+            onboard_new_hires,
+            *learner_jobs,
+        ],
         schedules=[
             daily_sync(settings),
             *filter(None, flatten_schedules),
@@ -61,6 +71,8 @@ def definitions(settings: Settings) -> dg.Definitions:
             failed_runs,
             good_runs,
             follow_pipeline_yaml(settings, definitions),
+            onboarding_folder,
+            *(new_hires_apps(job) for job in account_jobs[:1]),
             *(removals_due(job) for job in account_jobs[1:]),
         ],
         resources={

@@ -13,7 +13,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "gusto_pipeline"
 FILES = sorted(PACKAGE.rglob("*.py"))
-CLI = {"cli", "cli_accounts", "cli_answers", "cli_common", "cli_demo", "cli_hr", "cli_learners"}
+CLI = {"cli", "cli_accounts", "cli_answers", "cli_common", "cli_demo", "cli_hr", "cli_learners", "cli_onboarding"}
 ORCHESTRATION = {"assets", "automation", "resources", "definitions"}
 
 FOUNDATION = {"clock", "schema"}
@@ -27,6 +27,8 @@ USE_CASES = {
     "jobs",
     "preroll",
     "lifecycle",
+    "new_hires",
+    "onboarding",
     "google_connection",
     "accounts",
     "reconcile",

@@ -119,7 +119,7 @@ JOBS = [
     "sync_work_addresses_only",
 ]
 
-HR_JOBS = ["create_employee", "update_employee"]
+HR_JOBS = ["create_employee", "onboard_new_hires", "update_employee"]
 
 GRAPH = defs.resolve_asset_graph()
 MADE = sorted(GRAPH.materializable_asset_keys)
@@ -169,7 +169,7 @@ def test_every_staging_table_shows_its_columns_with_meaning_and_sensitivity(key)
 
 def test_lineage_starts_at_gusto_and_ends_at_spreadsheets():
     connections = {"connections/gusto", "connections/google"}
-    assert {key.to_user_string() for key in GRAPH.external_asset_keys} == {"gusto", *connections}
+    assert {key.to_user_string() for key in GRAPH.external_asset_keys} == {"gusto", "new_hires", *connections}
     assert {key.to_user_string() for key in GRAPH.get(dg.AssetKey("gusto")).parent_keys} == {"connections/gusto"}
     ends = {key.to_user_string() for key in MADE if not GRAPH.get(key).child_keys}
     starts = {key.to_user_string() for key in MADE if not GRAPH.get(key).parent_keys}

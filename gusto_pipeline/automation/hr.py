@@ -222,13 +222,14 @@ def _parts(config: NewEmployee | ChangedEmployee) -> tuple[dict[str, Any], dict[
 def _connected(pipeline: PipelineResource, gusto: GustoResource, name: str) -> Iterator[GustoClient]:
     """A client for the company of that name, or the only one. What goes wrong fails the run in its own words."""
     try:
-        with gusto.client(_company(pipeline, name), reserve=0) as client:
+        with gusto.client(company_called(pipeline, name), reserve=0) as client:
             yield client
     except (GustoError, UnknownCompanyError) as error:
         raise dg.Failure(str(error), allow_retries=False) from None
 
 
-def _company(pipeline: PipelineResource, name: str) -> Company:
+def company_called(pipeline: PipelineResource, name: str) -> Company:
+    """The connected company of this name; without one, the only there is. Raises UnknownCompanyError."""
     if name:
         return pipeline.company(name)
     companies = connected_companies(pipeline.store())
