@@ -6,7 +6,9 @@ from contextlib import nullcontext
 from itertools import cycle
 from types import SimpleNamespace
 
+import anyio
 import pytest
+from mcp import Client
 
 from gusto_pipeline.answers import answering
 from gusto_pipeline.answers.answering import ask
@@ -14,6 +16,7 @@ from gusto_pipeline.answers.callers import Caller, find_caller
 from gusto_pipeline.answers.facts import DIRECTORY
 from gusto_pipeline.answers.questions import FIELD_WORDS, FORMS, understand
 from gusto_pipeline.gusto.catalog import CATEGORIES
+from gusto_pipeline.mcp_server import stdio_server
 from gusto_pipeline.sync import open_warehouse
 from gusto_pipeline_tests.answers.canaries import Canaries
 from gusto_pipeline_tests.conftest import connected
@@ -189,3 +192,27 @@ def test_the_legal_first_name_of_somebody_with_another_is_nobody_s_to_probe(pipe
 )
 def test_an_address_that_is_not_one_person_s_is_nobody_s(pipeline, people, named):
     assert find_caller(pipeline.settings, named) is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_sample_through_the_server_leaks_as_little(pipeline, canaries, people, callers, caplog, capfd, kind):
+    about, me = people["self"], people.get(kind)
+    server = stdio_server(pipeline.settings, callers[kind])
+    calls = [
+        ("my_profile", {}),
+        ("my_time_off", {}),
+        ("person", {"name": about}),
+        ("person", {"name": "' OR 1=1 --"}),
+        ("person", {"name": "\x00" * 9000}),
+        ("who_is_out", {"when": "always"}),
+        ("ask", {"question": f"what is {about}'s salary"}),
+        ("ask", {"question": "what is my tıtle"}),
+    ]
+
+    async def run():
+        async with Client(server) as client:
+            return [str(await client.call_tool(tool, arguments)) for tool, arguments in calls]
+
+    leaked = canaries.in_text(f"{anyio.run(run)} {caplog.text} {capfd.readouterr()}")
+    own = {(column, me) for column in OWN} if kind in TOLD else set()
+    assert leaked <= own | ({(column, about) for column in REPORTS} if kind == "manager" else set())
