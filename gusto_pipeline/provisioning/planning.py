@@ -136,8 +136,7 @@ def _coming(decisions: Iterable[Decision], apps: Mapping[str, tuple[App, Wanted]
             continue
         app, wanted = apps[decision.app]
         zone = ZoneInfo(wanted.timing.zone)
-        last_day = decision.person.last_day
-        reason = f"Leaves on {last_day}; access ends at {at.astimezone(zone):%Y-%m-%d %H:%M %Z}."
+        reason = f"Leaves on {decision.subject.last_day}; access ends at {at.astimezone(zone):%Y-%m-%d %H:%M %Z}."
         later = replace(decision, rule=then, inputs=replace(decision.inputs, hr=Hr.ENDED))
         effect = _effect(then.action, app)
         items.append(item_of(later, app, then.action, then.mode, reason=reason, effect=effect, due=at))

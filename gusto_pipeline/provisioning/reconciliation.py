@@ -63,12 +63,13 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Subject:
-    """A person as an app's rules see them now: HR state, when access ends if an end is dated, and the first day of the
-    employment that access is for."""
+    """A person as an app's rules see them now: HR state, when access ends or has ended and the last day before that, if
+    an end is dated, and the first day of the employment that access is for."""
 
     person: Person
     hr: Hr
     removal_at: datetime | None
+    last_day: date | None
     employed_since: date | None
 
 
@@ -136,14 +137,20 @@ def decide_all(
 
 def subject(person: Person, timing: Timing, now: datetime) -> Subject:
     """A person with what follows from the time."""
-    ends = [
-        end
+    hr = hr_state(person.hr, now, timing)
+    ends = sorted(
+        (end, employment.last_day)
         for record in person.hr
+        if record.listed
         for employment in record.employments
-        if employment.last_day == person.last_day and (end := removal_instant(employment, timing, record.work_zone))
-    ]
-    since = employment_start(person.hr, now, timing)
-    return Subject(person, hr_state(person.hr, now, timing), max(ends, default=None), since)
+        if employment.last_day and (end := removal_instant(employment, timing, record.work_zone))
+    )
+    # Of several employments the one that counts: the last to have ended, else the first after which there is no other.
+    if hr is Hr.ENDED:
+        ends = [one for one in ends if one[0] <= now][-1:]
+    ends = [one for one in ends if hr_state(person.hr, one[0], timing) is Hr.ENDED]
+    removal_at, last_day = ends[0] if ends else (None, None)
+    return Subject(person, hr, removal_at, last_day, employment_start(person.hr, now, timing))
 
 
 @dataclass(frozen=True)
@@ -213,11 +220,10 @@ class _AppView:
         mine = self.matches.get(one.person.id, ())
         held = [row for row in mine if row[1] == Link.LINKED]
         present = [row for row in held if self._acct(row[0], now) not in (Acct.ABSENT, Acct.TRASH)]
-        # An account that is gone is history as soon as there is another.
-        held = present or held[:1]
         maybe = [row for row in mine if row[1] in (Link.CANDIDATE, Link.DISPUTED)]
         refused = [row for row in mine if row[1] == Link.REFUSED]
-        rows = [*held, *maybe] or refused[:1]
+        # An account that is gone is history as soon as there is, or may be, another.
+        rows = [*present, *maybe] or held[:1] or refused[:1]
         if not rows:
             return [self._decision(one, None, Link.NONE, "", now)]
         return [self._decision(one, account_id, Link(outcome), why, now) for account_id, outcome, why, _ in rows]
@@ -313,7 +319,7 @@ class _AppView:
             "app": self.app.name,
             "account": login,
             "first_day": str(person.first_day) if person.first_day else "none is entered",
-            "last_day": str(person.last_day) if person.last_day else "a day unknown",
+            "last_day": str(one.last_day) if one.last_day else "a day unknown",
             "removal_at": f"{one.removal_at.astimezone(zone):%Y-%m-%d %H:%M %Z}" if one.removal_at else "unknown",
             "read_at": f"{self.read_at.astimezone(zone):%Y-%m-%d %H:%M %Z}" if self.read_at else "never",
             "taken_on": f"{taken.at.astimezone(zone):%Y-%m-%d}" if taken else "a day unknown",
