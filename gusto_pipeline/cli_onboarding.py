@@ -67,11 +67,11 @@ def onboard(
 
 def _plan_apps(settings: Settings, company: Company) -> None:
     from gusto_pipeline.automation.launch import instance, neighbours, run_job
-    from gusto_pipeline.definitions import defs
+    from gusto_pipeline.definitions import definitions
 
     with instance(settings) as dagster:
         neighbours(dagster, [company.slug])
-        outcome = run_job(dagster, defs.resolve_job_def("reconcile_accounts"), [company.slug])
+        outcome = run_job(dagster, definitions(settings).resolve_job_def("reconcile_accounts"), [company.slug])
     for problem in outcome.problems:
         complain(f"Their apps are not planned yet: {problem}")
     if outcome.success:

@@ -195,8 +195,8 @@ def test_the_apps_of_who_was_created_are_planned(office, monkeypatch):
     with running_apps("asana", company=world.companies[0], clock=world.clock) as apps:
         monkeypatch.setitem(Session.__init__.__kwdefaults__, "sleep", pipeline.sandbox.advance)
         app = apps["asana"]
-        lines = f"  apps: {{asana: {{base_url: '{app.base_url}', mode: plan, address: personal, who: 'true'}}}}\n"
-        Path("pipeline.yaml").write_text(f"provisioning:\n{lines}", encoding="utf-8")
+        rule = f"{{base_url: '{app.base_url}', mode: plan, address: personal, who: 'true', lead_days: 14}}"
+        Path("pipeline.yaml").write_text(f"provisioning: {{apps: {{asana: {rule}}}}}\n", encoding="utf-8")
         settings = load_settings()
         connect_app(settings, open_store(settings), "asana", pipeline.company, app.simulator.record, unattended)
         office.defs = definitions(settings)
@@ -210,8 +210,9 @@ def test_the_apps_of_who_was_created_are_planned(office, monkeypatch):
                 return sensor(context)
 
         assert tick(None).run_requests == []
+        soon = {"start_date": str((datetime.now(UTC) + timedelta(days=10)).date())}
         for row in (ADA, BO):  # two files between two ticks are one plan
-            office.put(row)
+            office.put(row | soon)
             assert office.run(office.tick()[0]).success
         found = tick(None)
         [request] = found.run_requests
@@ -223,6 +224,9 @@ def test_the_apps_of_who_was_created_are_planned(office, monkeypatch):
             )
         assert planned.success
         [plan] = (settings.plans / pipeline.company.slug).glob("plan-*.json")
-        text = plan.read_text(encoding="utf-8")
-        assert "ada.canary@example.com" in text
-        assert "2027-01-04" in text or "2027-01-01" in text  # the start date, or the days before it
+        items = json.loads(plan.read_text(encoding="utf-8"))["items"]
+        wanted = {(item["person"], item["action"], item["employed_since"]) for item in items}
+        assert {
+            ("Adacanary Newcanary", "create", soon["start_date"]),
+            ("Bocanary Newcanary", "create", soon["start_date"]),
+        } <= wanted
