@@ -2,8 +2,8 @@
 
 A source's answer files are read into the temporary table `landed`, a struct of all that is declared with lists
 of structs inside beside the company it is of, and each table is unnested from it. Every value arrives as text and is
-cast to its declared type, so a number never passes through a float, and a value that does not fit is an error that can
-name field and record, not a sniffer's guess.
+cast to its declared type, so a decimal never passes through a float, and a value that does not fit is an error that can
+name field and record, not a sniffer's guess. (A JSON number with a point is a double, as RFC 8259, section 6, expects.)
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gusto_pipeline.schema import JSON, LIST, TEXT, WHOLE, Column, Table
+from gusto_pipeline.schema import DATE, FLAG, INSTANT, JSON, LIST, TEXT, WHOLE, Column, Table
 
 _LARGEST_RECORD = 4 * 1024 * 1024
 
@@ -92,7 +92,26 @@ def value(column: Column) -> str:
     landed = text(column.path)
     if column.type in (TEXT, LIST, JSON):
         return landed
-    return f"CAST(NULLIF({landed}, '') AS {column.type})"
+    refusal = f"WHEN {landed} <> '' THEN error('changed type') END"
+    if column.type == FLAG:  # half the time of a cast
+        return f"CASE WHEN {landed} = 'true' THEN true WHEN {landed} = 'false' THEN false {refusal}"
+    # The cast is around the choice: DuckDB would move one of a struct's field into the scan, before the choice.
+    return f"CAST(CASE WHEN {fits(landed, column.type)} THEN {landed} {refusal} AS {column.type})"
+
+
+_DAY, _TIME, _ZONE = r"\d{4}-\d\d-\d\d", r"[T ]\d\d:\d\d:\d\d(\.\d{1,6}0*)?", r"(Z|[+-]\d\d(:?\d\d)?)"
+_EXACT = {DATE: _DAY, INSTANT: _DAY + _TIME + _ZONE, WHOLE: r"-?\d+(\.0*)?"}
+
+
+def fits(text: str, type: str) -> str:
+    """SQL condition: a text is written as values of a type other than text are, with no more in it than the type holds.
+
+    DuckDB's casts alone would round decimals, cut the time off an instant and make one up for a date.
+    """
+    if type == FLAG:
+        return f"{text} IN ('true', 'false')"
+    decimal = r"-?\d+(\.\d{0,SCALE}0*)?".replace("SCALE", type.rstrip(")").rpartition(",")[2])
+    return f"regexp_full_match({text}, {literal(_EXACT.get(type, decimal))})"
 
 
 def rows(table: Table) -> Iterator[Rows]:

@@ -7,6 +7,7 @@ is about all its companies, so ten of them take hardly longer than one.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ import duckdb
 from gusto_pipeline.schema import INSTANT, JSON, LIST, TEXT, Table, walk
 from gusto_pipeline.warehouse.flatten import (
     Rows,
+    fits,
     inline,
     literal,
     quote,
@@ -265,26 +267,53 @@ def _insert(connection: duckdb.DuckDBPyConnection, table_rows: Rows, source: Tab
     except (duckdb.ConversionException, duckdb.InvalidInputException):
         connection.rollback()  # an aborted transaction answers no questions; the records are landed again
         _land(connection, source, pages)
-        raise LoadError(_bad_value(connection, table_rows)) from None
+        raise LoadError(_changed_type(connection, table_rows, source)) from None
 
 
-def _bad_value(connection: duckdb.DuckDBPyConnection, table_rows: Rows) -> str:
-    """Name the first field whose text does not fit its type, and its record; never the value."""
-    for column in table_rows.table.columns:
+def _changed_type(connection: duckdb.DuckDBPyConnection, table_rows: Rows, source: Table) -> str:
+    """Name the first field whose text does not fit its type, its record and what came instead; never the value."""
+    table = table_rows.table
+    where = table.name if table == source else f"{source.name}, {table.name}"
+    own = {column.path for column in table.columns}
+    for column in table.columns:
         if column.type in (TEXT, LIST, JSON):
             continue
+        keys = [text(key) if key in own else quote(key) for key in table_rows.key if key != column.path]
         landed = text(column.path)
-        identity = [quote(link) for link in table_rows.links] + (["r.uuid"] if "uuid" in table_rows.table.key else [])
+        fit, cast = fits(landed, column.type), f"TRY_CAST({landed} AS {column.type})"
         found = connection.execute(
-            f"SELECT {', '.join([*identity, 'position'])} FROM ({table_rows.sql}) "
-            f"WHERE NULLIF({landed}, '') IS NOT NULL AND TRY_CAST({landed} AS {column.type}) IS NULL LIMIT 1"
+            f"SELECT {landed}, {fit}, count(*) OVER () - 1, {', '.join(keys or ['company_uuid'])} "
+            f"FROM ({table_rows.sql}) WHERE {landed} <> '' AND (NOT {fit} OR {cast} IS NULL) LIMIT 1"
         ).fetchall()
-        if found:
+        for value, written_so, others, *parts in found:
+            record, came = " / ".join(map(str, parts)), _kind(value) + (" out of its range" if written_so else "")
             return (
-                f"{table_rows.table.name}: field {column.path} of record {' / '.join(str(part) for part in found[0])} "
-                f"is not a {column.type}. Nothing was changed; the record is in Gusto under that id."
+                f"{where}: field {column.path} of record {record} is not a {column.type} but {came}"
+                + (f", and so in {others} more" if others else "")
+                + ". Nothing was changed; the record is in Gusto under that id."
             )
-    return f"{table_rows.table.name}: a value does not fit its declared type. Nothing was changed."
+    return f"{where}: a value does not fit its declared type. Nothing was changed."
+
+
+_DATE = r"\d{4}-\d\d-\d\d"
+_KINDS = {
+    "true|false": "true or false",
+    r"[+-]?\d+": "a whole number",
+    r"[+-]?\d*\.\d*": "a decimal number",
+    r"[+-]?[\d.]+[eE][+-]?\d+": "a number with an exponent",
+    _DATE: "a date",
+    rf"{_DATE}[T ][\d:.]+": "a time without a zone",
+    rf"{_DATE}[T ][\d:.]+ ?(Z|[+-][\d:]+)": "an instant",
+}
+
+
+def _kind(value: str) -> str:
+    """What a value is, for people who must not see it."""
+    if value[0] in "{[":
+        return "an object" if value[0] == "{" else "a list"
+    kind = next((kind for pattern, kind in _KINDS.items() if re.fullmatch(pattern, value)), "text")
+    places = re.search(r"\.(\d+)", value) if kind != "text" else None
+    return f"{kind} ({len(places[1])} after the point)" if places else kind
 
 
 def _not_collapsed(table: str, before: int, now: int, accept: bool) -> Check:
