@@ -14,7 +14,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -317,12 +317,13 @@ def waiting_files(settings: Settings, now: datetime) -> list[Waiting]:
     for file in sorted(folder.iterdir()) if folder.is_dir() else ():
         if not file.is_file() or _UNFINISHED_NAMES.search(file.name) or file.name.endswith((RESULT, WHY)):
             continue
-        stat = file.stat()
-        arrived = datetime.fromtimestamp(stat.st_ctime, UTC)  # unlike the time of change, of no sender's clock
-        if now - arrived >= QUIET:
-            digest = sha256_of(file)
-            key = f"{digest}-{stat.st_ctime_ns}-{(now - arrived) // AGAIN}"
-            found.append(Waiting(file.name, digest, key))
+        with suppress(FileNotFoundError):  # a run has just moved it
+            stat = file.stat()
+            arrived = datetime.fromtimestamp(stat.st_ctime, UTC)  # unlike the time of change, of no sender's clock
+            if now - arrived >= QUIET:
+                digest = sha256_of(file)
+                key = f"{digest}-{stat.st_ctime_ns}-{(now - arrived) // AGAIN}"
+                found.append(Waiting(file.name, digest, key))
     return found
 
 
@@ -349,14 +350,19 @@ def _is_ours(settings: Settings, file: Path) -> bool:
 
 def _file_away(settings: Settings, file: Path, where: str, beside: dict[str, str]) -> Path:
     """Write what goes `beside` a file, then move it to where that is; gives its new path. No `where`: it stays."""
-    target = file
+    target, folder = file, settings.onboarding.folder
     if where:
-        target = settings.onboarding.folder / where / file.name
+        target = folder / where / file.name
+        if not target.parent.exists():
+            target.parent.mkdir()
+            target.parent.chmod(folder.stat().st_mode)
         if target != file and target.exists() and sha256_of(target) != (digest := sha256_of(file)):
             target = _apart(target, digest)
     for ending in (RESULT, WHY):
         if ending in beside:
-            _write(target.with_name(target.name + ending), beside[ending])
+            written = target.with_name(target.name + ending)
+            _write(written, beside[ending])
+            written.chmod(file.stat().st_mode & 0o666)  # for whoever may read the file itself
     if target != file:
         file.replace(target)
     for ending in (RESULT, WHY):  # of an earlier attempt

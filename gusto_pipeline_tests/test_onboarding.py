@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -171,6 +172,17 @@ def test_a_file_of_another_place_stays_there(pipeline, tmp_path):
     done = run(pipeline, file)
     assert (done.file, done.result_file) == (file, tmp_path / "mine.json.result.csv")
     assert outcomes(done) == ["created"]
+
+
+def test_whoever_may_read_a_file_may_read_what_came_of_it(pipeline):
+    folder = pipeline.settings.onboarding.folder
+    folder.chmod(0o2770)
+    file = put(pipeline, ADA)
+    file.chmod(0o640)
+    done = run(pipeline, file)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (folder / "done", done.file, done.result_file)] == [
+        0o2770, 0o640, 0o640
+    ]  # fmt: skip
 
 
 def test_a_result_runs_no_formula(pipeline):
