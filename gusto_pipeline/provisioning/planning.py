@@ -13,7 +13,7 @@ import duckdb
 
 from gusto_pipeline.provisioning import brakes, log
 from gusto_pipeline.provisioning.app import App
-from gusto_pipeline.provisioning.decisions import CALLS, Action, Hr, Link, Mode, Reading, decide
+from gusto_pipeline.provisioning.decisions import CALLS, Action, Hr, Mode, Reading, decide
 from gusto_pipeline.provisioning.dismissal import look_ahead
 from gusto_pipeline.provisioning.people import Person
 from gusto_pipeline.provisioning.plans import Item, Plan, in_order
@@ -70,9 +70,9 @@ def _item(decision: Decision, app: App, wanted: Wanted, tries: Mapping[tuple[str
         due = decision.subject.removal_at  # as it was planned ahead, so that a yes given then still counts
     if action is Action.CREATE:
         email = _address(decision.person, wanted.address)
-        taken = email and decision.inputs.link is Link.REFUSED and email == (decision.login or "").casefold()
-        if not email or taken:
-            problem = "that address is the other account's" if taken else "there is no address to create it with"
+        holder = decision.logins.get(email) if email else ""
+        if not email or holder:
+            problem = f"account {holder} has the login {email}" if holder else "there is no address to create it with"
             return item_of(decision, app, "identify", "ask", reason=f"{reason} But {problem}.", effect="nothing yet")
         new = _new(decision.person, email, wanted)
     if action is Action.INVITE_AGAIN:

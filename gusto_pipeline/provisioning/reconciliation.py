@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from fnmatch import fnmatchcase
+from functools import cached_property
 from zoneinfo import ZoneInfo
 
 import duckdb
@@ -75,7 +76,10 @@ class Subject:
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """What the table says about one person in one app, about one account if there is one."""
+    """What the table says about one person in one app, about one account if there is one.
+
+    logins: every login of the app, in lower case, and which account it is of.
+    """
 
     subject: Subject
     app: str
@@ -87,6 +91,7 @@ class Decision:
     next_step: str
     evidence: tuple[str, ...] = ()
     taken_at: datetime | None = None
+    logins: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def person(self) -> Person:
@@ -181,6 +186,15 @@ class _AppView:
     wants: frozenset[str] | None
     exceptions: Mapping[str, bool]
 
+    @cached_property
+    def logins(self) -> dict[str, str]:
+        return {
+            login.casefold(): account.id
+            for account in self.accounts.values()
+            if account.status is not Status.DELETED
+            for login in (*account.emails, account.user_name or "")
+        }
+
     @classmethod
     def read(
         cls, connection: duckdb.DuckDBPyConnection, company: str, app: App, wanted: Wanted, now: datetime
@@ -255,6 +269,7 @@ class _AppView:
             next_step=rule.next_step.format_map(facts),
             evidence=tuple(filter(None, (evidence, self.elsewhere.get(account_id or ""), self.why_stale))),
             taken_at=taken.at if taken else None,
+            logins=self.logins,
         )
 
     def _acct(self, account_id: str | None, now: datetime) -> Acct:

@@ -80,3 +80,15 @@ def test_no_removal_is_announced_where_the_next_employment_follows_without_a_day
     human = someone(office)
     human.spells = [[office.today - 100 * DAY, office.today + 5 * DAY], [office.today + 6 * DAY, None]]
     assert planned(office, human) == []
+
+
+def test_no_account_is_made_under_an_address_that_another_account_has(office):
+    office.join(office.today)
+    human, okta = office.gusto["p12"], office.apps["okta"]
+    other = okta.add(emails=(human.email.upper(),), bot=True)
+    assert planned(office, human) == []
+    asked = [one for one in office.plan.questions if (one.person_id, one.app) == (human.id, "okta")]
+    assert [(one.rule, one.action) for one in asked] == [("M1", "identify")]
+    assert f"has the login {human.email}" in asked[0].reason
+    del okta.accounts[other.id]
+    assert [item.action for item in planned(office, human)] == ["create"]
