@@ -160,7 +160,10 @@ def settle(
                     result = Result.DONE if _came_true(session, intent.action, account) else Result.NOT_DONE
                     with warehouse.write() as connection:
                         account_id = account.id if account else intent.account_id
-                        log.end(connection, company_uuid, intent.intent_id, result, clock(), account_id=account_id)
+                        log.end(
+                            connection, company_uuid, intent.intent_id, result, clock(), account_id=account_id,
+                            status=_stands(intent.action, result, account),
+                        )  # fmt: skip
                     settled.append((intent, result))
         except AppError:
             continue
@@ -225,12 +228,21 @@ def _one(
     on_step("intended", item)
     result, account, problem = _call(session, item)
     on_step("called", item)
-    about, at = account.id if account else item.account_id, clock()
+    about, at, stands = account.id if account else item.account_id, clock(), _stands(item.action, result, account)
     journal.write(
-        lambda connection: log.end(connection, company, intent, result, at, account_id=about, problem=problem)
+        lambda connection: log.end(
+            connection, company, intent, result, at, account_id=about, problem=problem, status=stands
+        )
     )
     on_step("ended", item)
     return Done(item, result, account, problem)
+
+
+def _stands(action: str, result: Result, account: Account | None) -> str:
+    """How an account stands that we took away, as it was read back."""
+    if action not in REMOVALS or result is not Result.DONE:
+        return ""
+    return str(account.status) if account else "absent"
 
 
 def _call(session: Session, item: Item) -> tuple[Result, Account | None, str]:

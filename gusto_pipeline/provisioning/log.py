@@ -33,6 +33,10 @@ CREATE TABLE IF NOT EXISTS provisioning.approvals (
     company_uuid VARCHAR, item_id VARCHAR, plan_id VARCHAR, app VARCHAR, action VARCHAR, person_id VARCHAR,
     account_id VARCHAR, approved BOOLEAN, who VARCHAR, approved_at TIMESTAMPTZ, why VARCHAR
 );
+CREATE TABLE IF NOT EXISTS provisioning.account_states (
+    company_uuid VARCHAR, app VARCHAR, account_id VARCHAR, status VARCHAR, before VARCHAR, seen_at TIMESTAMPTZ
+);
+COMMENT ON TABLE provisioning.account_states IS 'Every change of an account''s status, when it was first seen';
 COMMENT ON TABLE provisioning.intents IS 'Every change of an account, written before it was sent';
 COMMENT ON TABLE provisioning.outcomes IS 'What came of each intent; one without a row is still open';
 COMMENT ON TABLE provisioning.quarantines IS 'Apps that are left alone for a while because calls to them failed';
@@ -88,12 +92,23 @@ def end(
     *,
     account_id: str | None = None,
     problem: str = "",
+    status: str = "",
 ) -> None:
-    """Write down what came of an intent. account_id: of the account that was made, or that it was about."""
+    """Write down what came of an intent. account_id: of the account that was made, or that it was about.
+
+    status: how the account stands since we took it away, `absent` if it is gone; what differs later, others did.
+    """
     connection.execute(
         "INSERT INTO provisioning.outcomes VALUES ($1, $2, $3, $4, $5, $6)",
         [intent_id, company_uuid, result, account_id, problem, now],
     )
+    if status:
+        connection.execute(
+            "INSERT INTO provisioning.account_states SELECT company_uuid, app, $2, $3, (SELECT arg_max(status, "
+            "seen_at) FROM provisioning.account_states s WHERE s.company_uuid = i.company_uuid AND s.app = i.app "
+            "AND s.account_id = $2), $4 FROM provisioning.intents i WHERE intent_id = $1",
+            [intent_id, account_id, status, now],
+        )
 
 
 def open_intents(connection: duckdb.DuckDBPyConnection, company_uuid: str) -> list[Intent]:

@@ -367,7 +367,7 @@ def _taken_away(
         "arg_max_null(i.employed_since, o.ended_at) FROM provisioning.intents i "
         "JOIN provisioning.outcomes o USING (intent_id) "
         f"WHERE i.company_uuid = {literal(company)} AND i.app = {literal(app)} AND o.account_id IS NOT NULL "
-        "AND o.outcome IN ('done', 'nothing_to_do') GROUP BY o.account_id "
+        "AND o.outcome = 'done' GROUP BY o.account_id "
         "HAVING arg_max(i.action, o.ended_at) IN ('suspend', 'delete', 'cancel_invitation')"
     ).fetchall()
     taken = {account_id: _Taken(action, at, since) for account_id, action, at, since in rows}
@@ -411,9 +411,6 @@ CREATE TABLE IF NOT EXISTS provisioning.wants (
     company_uuid VARCHAR, app VARCHAR, person_id VARCHAR, wanted BOOLEAN, until DATE, who VARCHAR, why VARCHAR,
     decided_at TIMESTAMPTZ
 );
-CREATE TABLE IF NOT EXISTS provisioning.account_states (
-    company_uuid VARCHAR, app VARCHAR, account_id VARCHAR, status VARCHAR, before VARCHAR, seen_at TIMESTAMPTZ
-);
 CREATE TABLE IF NOT EXISTS provisioning.decisions (
     company_uuid VARCHAR, app VARCHAR, person_id VARCHAR, person VARCHAR, account_id VARCHAR, login VARCHAR,
     hr VARCHAR, want VARCHAR, link VARCHAR, acct VARCHAR, taken_by VARCHAR, prot VARCHAR, spell VARCHAR,
@@ -421,7 +418,6 @@ CREATE TABLE IF NOT EXISTS provisioning.decisions (
     evidence VARCHAR[], removal_at TIMESTAMPTZ, decided_at TIMESTAMPTZ
 );
 COMMENT ON TABLE provisioning.wants IS 'Who should have an app whatever rules say, by hand; the last word counts';
-COMMENT ON TABLE provisioning.account_states IS 'Every change of an account''s status, when it was first seen';
 CREATE OR REPLACE VIEW provisioning.audit AS
 SELECT company_uuid, intended_at AS happened_at, who, 'intended: ' || action AS what, app, person_id, account_id,
     concat_ws(' ', 'rule', rule, 'plan', plan_id, login) AS detail

@@ -92,3 +92,15 @@ def test_no_account_is_made_under_an_address_that_another_account_has(office):
     assert f"has the login {human.email}" in asked[0].reason
     del okta.accounts[other.id]
     assert [item.action for item in planned(office, human)] == ["create"]
+
+
+def test_what_others_closed_after_opening_it_again_stays_closed(office):
+    human, okta = someone(office), office.apps["okta"]
+    office.dismissed(human, okta, -7)
+    swept(office)
+    office.turned(human, okta, Status.ACTIVE, Status.SUSPENDED)
+    office.stays(human, okta)
+    assert rules(office, human) == ["A2"]
+    office.now += MINUTE
+    office.turned(human, okta, Status.SUSPENDED, Status.ACTIVE)
+    assert rules(office, human) == ["S5"]
