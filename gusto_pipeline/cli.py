@@ -18,7 +18,7 @@ from dotenv import load_dotenv
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from gusto_pipeline import cli_accounts, cli_answers, cli_hr, cli_learners, cli_onboarding
+from gusto_pipeline import cli_accounts, cli_answers, cli_hr, cli_learners, cli_onboarding, cli_profiles
 from gusto_pipeline.cli_accounts import variable
 from gusto_pipeline.cli_common import JsonOption, complain, console, gusto_client, oauth_app, show
 from gusto_pipeline.cli_demo import SANDBOX_PORT, demo_sandboxes, show_accounts
@@ -63,6 +63,7 @@ app.add_typer(config_app, name="config")
 app.add_typer(cli_accounts.commands)
 app.add_typer(cli_answers.commands)
 app.add_typer(cli_learners.commands)
+app.add_typer(cli_profiles.commands)
 app.add_typer(cli_hr.commands)
 app.add_typer(cli_onboarding.commands)
 
@@ -112,6 +113,11 @@ notify:                                # try it with: gusto-pipeline notify
 # onboarding:                          # files of new hires create employees; see docs/onboarding.md
 #   folder: new-hires                  # once the sensor onboarding_folder is switched on in the UI
 #   company: Acme Tea Co.              # not needed if only one is connected
+
+# profiles:                            # for another system to follow; see docs/profiles.md
+#   - name: it_directory
+#     fields: [work_email, first_name, last_name, {column: job__title, name: title}]
+#     format: csv                      # csv, jsonl, parquet, duckdb
 
 # learners:                            # of a learning portal; connect one with: gusto-pipeline connect learnupon
 #   mode: plan                         # observe, plan (a person approves) or auto

@@ -140,6 +140,24 @@ FREQUENCIES = {
     "weekly": "0 {hour} * * 1",
     "monthly": "0 {hour} 1 * *",
 }
+
+
+def _plain_name(name: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,59}", name):
+        raise ValueError(f"{name!r} is no name: lower-case letters, digits and underscores, a letter first")
+    return name
+
+
+def _known_frequency(frequency: str) -> str:
+    if frequency not in ("once", *FREQUENCIES) and not croniter.is_valid(frequency):
+        raise ValueError(f"is neither once, {', '.join(FREQUENCIES)} nor a cron expression of five fields")
+    return frequency
+
+
+def _cron(frequency: str, hour: int) -> str | None:
+    return None if frequency == "once" else FREQUENCIES.get(frequency, frequency).format(hour=hour)
+
+
 _PLACEHOLDERS = {"job": "a", "company": "a", "date": "2026-01-01"}
 
 
@@ -159,7 +177,9 @@ class Notify(_Section):
 class FlattenJob(_Section):
     """These categories, flattened like this, into that place, this often."""
 
-    name: str = Field(description="Names the job's asset, schedule and files: lower-case letters, digits, underscores")
+    name: Annotated[str, AfterValidator(_plain_name)] = Field(
+        description="Names the job's asset, schedule and files: lower-case letters, digits, underscores"
+    )
     categories: tuple[str, ...] = Field(min_length=1, description="Several become sheets of one workbook")
     companies: tuple[str, ...] = Field(default=(), description="By name in Gusto; empty: every connected one")
     file: str = Field(
@@ -178,7 +198,9 @@ class FlattenJob(_Section):
     pii: dict[str, Literal["keep", "drop", "mask", "hash"]] = Field(
         default_factory=dict, description="What becomes of a column; secret columns are dropped unless named"
     )
-    frequency: str = Field(default="daily", description="once, hourly, daily, weekly, monthly or a cron expression")
+    frequency: Annotated[str, AfterValidator(_known_frequency)] = Field(
+        default="daily", description="once, hourly, daily, weekly, monthly or a cron expression"
+    )
     hour: int = Field(default=6, ge=0, le=23, description="Hour of daily, weekly and monthly jobs")
     timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
     notify: Notify = Field(default=Notify(), description="What is said here holds for this job, else the section's")
@@ -205,13 +227,6 @@ class FlattenJob(_Section):
             }
         return given
 
-    @field_validator("name")
-    @classmethod
-    def _plain_name(cls, name: str) -> str:
-        if not re.fullmatch(r"[a-z][a-z0-9_]{0,59}", name):
-            raise ValueError(f"{name!r} is no name: lower-case letters, digits and underscores, a letter first")
-        return name
-
     @field_validator("categories")
     @classmethod
     def _known_categories(cls, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -236,13 +251,6 @@ class FlattenJob(_Section):
             raise ValueError('is no file name: no slashes, none of : * ? " < > |, no dot or space at its ends')
         return file
 
-    @field_validator("frequency")
-    @classmethod
-    def _known_frequency(cls, frequency: str) -> str:
-        if frequency not in ("once", *FREQUENCIES) and not croniter.is_valid(frequency):
-            raise ValueError(f"is neither once, {', '.join(FREQUENCIES)} nor a cron expression of five fields")
-        return frequency
-
     @model_validator(mode="after")
     def _google_needs_a_spreadsheet(self) -> Self:
         if self.format == "google_sheets" and not self.destination:
@@ -252,9 +260,7 @@ class FlattenJob(_Section):
     @property
     def cron(self) -> str | None:
         """When it runs, as a cron expression; None for a job that is only run by hand."""
-        if self.frequency == "once":
-            return None
-        return FREQUENCIES.get(self.frequency, self.frequency).format(hour=self.hour)
+        return _cron(self.frequency, self.hour)
 
 
 class ManagedApp(_Section):
@@ -435,6 +441,83 @@ class Learners(_Section):
         return self
 
 
+class Profile(_Section):
+    """Fields of employees that another system follows: a table of how they are now, and one of what changed."""
+
+    name: Annotated[str, AfterValidator(_plain_name)] = Field(
+        description="Names the asset, schedule and files: lower-case letters, digits, underscores"
+    )
+    companies: tuple[str, ...] = Field(default=(), description="By name in Gusto; empty: every connected one")
+    fields: dict[str, str] = Field(
+        min_length=1, description="Columns of the flat table `employees`, and the names they get; a list keeps names"
+    )
+    filter: str = Field(
+        default="", description="SQL condition over the same table for who is followed; empty: everybody"
+    )
+    pii: dict[str, Literal["keep", "mask", "hash"]] = Field(
+        default_factory=dict, description="What becomes of a column; government and bank numbers have to be named here"
+    )
+    format: Literal["csv", "jsonl", "parquet", "duckdb"] = Field(
+        default="csv", description="Two files per company, or two tables of one DuckDB file"
+    )
+    destination: str = Field(
+        default="", description="A folder, or a URL such as s3://bucket/folder; for duckdb the file. Default: in home"
+    )
+    frequency: Annotated[str, AfterValidator(_known_frequency)] = Field(
+        default="daily", description="once, hourly, daily, weekly, monthly or a cron expression"
+    )
+    hour: int = Field(default=6, ge=0, le=23, description="Hour of daily, weekly and monthly exports")
+    timezone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
+
+    @field_validator("fields", mode="before")
+    @classmethod
+    def _picked_or_renamed(cls, given: Any) -> Any:
+        """`- work_email` picks a column, `- {column: job__title, name: title}` renames it."""
+        if not isinstance(given, list):
+            return given
+        named: dict[str, str] = {}
+        for pick in given:
+            column = pick.get("column") if isinstance(pick, dict) else pick
+            if not isinstance(column, str) or (isinstance(pick, dict) and pick.keys() - {"column", "name"}):
+                raise ValueError("holds names of columns, or {column: …, name: …}")
+            if column in named:
+                raise ValueError(f"the column {column} is named twice")
+            named[column] = pick.get("name") or column if isinstance(pick, dict) else pick
+        return named
+
+    @field_validator("fields")
+    @classmethod
+    def _names_apart(cls, fields: dict[str, str]) -> dict[str, str]:
+        taken = {"company_uuid", "employee_uuid"}
+        for name in fields.values():
+            if name.casefold() in taken:
+                raise ValueError(f"two columns would be called {name!r}")
+            taken.add(name.casefold())
+        return fields
+
+    @model_validator(mode="after")
+    def _policies_fit(self) -> Self:
+        table = next(table for table in CATEGORIES["employees"].tables() if table.name == "employees")
+        secret = {column.name for column in table.columns if column.sensitivity == "secret"}
+        if unknown := sorted(self.pii.keys() - self.fields.keys()):
+            hint = nearest(unknown[0], self.fields)
+            raise ValueError(f"`pii` names {unknown[0]!r}, which is no column of `fields`; {hint}")
+        if unnamed := sorted(secret & self.fields.keys() - self.pii.keys()):
+            raise ValueError(f"{', '.join(unnamed)}: name it under `pii`, with keep, mask or hash, or take it out")
+        return self
+
+    @model_validator(mode="after")
+    def _one_file(self) -> Self:
+        if self.format == "duckdb" and "://" in self.destination:
+            raise ValueError("a duckdb `destination` is a file of this machine")
+        return self
+
+    @property
+    def cron(self) -> str | None:
+        """When it runs, as a cron expression; None for one that is only run by hand."""
+        return _cron(self.frequency, self.hour)
+
+
 def _files(name: str, categories: Sequence[str], format: str) -> list[str]:
     """The files, without their ending, that an output called `name` is made of, as names that differ in case alone."""
     tables = [table.name for category in categories for table in CATEGORIES[category].tables()]
@@ -451,6 +534,7 @@ class Settings(_Section):
     sync: Sync = Sync()
     spreadsheets: Spreadsheets = Spreadsheets()
     jobs: tuple[FlattenJob, ...] = ()
+    profiles: tuple[Profile, ...] = ()
     provisioning: Provisioning = Provisioning()
     learners: Learners = Learners()
     answers: Answers = Answers()
@@ -492,6 +576,22 @@ class Settings(_Section):
         raise ConfigError(
             f"There is no job {name!r} in pipeline.yaml; {nearest(name, [job.name for job in self.jobs])}"
         )
+
+    @field_validator("profiles")
+    @classmethod
+    def _profiles_apart(cls, profiles: tuple[Profile, ...]) -> tuple[Profile, ...]:
+        names = [profile.name for profile in profiles]
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two profiles are called {', '.join(repeated)}; names have to differ")
+        return profiles
+
+    def profile(self, name: str) -> Profile:
+        """The profile export of this name. Raises ConfigError with the nearest one there is."""
+        for profile in self.profiles:
+            if profile.name == name:
+                return profile
+        known = [profile.name for profile in self.profiles]
+        raise ConfigError(f"There is no profile {name!r} in pipeline.yaml; {nearest(name, known)}")
 
     def notify_of(self, job: str) -> Notify:
         """What is told of a flatten job, and whom; of anything else, what the section `notify` says."""
@@ -535,6 +635,11 @@ class Settings(_Section):
     def reports(self) -> Path:
         """Where reconciliation reports are written, by company."""
         return self.home / "reports"
+
+    @property
+    def profiles_folder(self) -> Path:
+        """Where profile exports go that name no destination, by company."""
+        return self.home / "profiles"
 
     @property
     def versions(self) -> Path:
@@ -639,6 +744,12 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
                 if job.destination and "://" not in job.destination and job.format != "google_sheets"
                 else job
                 for job in settings.jobs
+            ),
+            "profiles": tuple(
+                profile.model_copy(update={"destination": str(anchor(Path(profile.destination)))})
+                if profile.destination and "://" not in profile.destination
+                else profile
+                for profile in settings.profiles
             ),
             "spreadsheets": sheets.model_copy(update={"folder": sheets.folder and anchor(sheets.folder)}),
         }

@@ -97,7 +97,7 @@ def flatten(
         return _to_google(job, company, settings, files, run or uuid4().hex, differences)
     place, changed = str(files[0].path), not all(file.unchanged for file in files)
     if is_remote(job.destination):
-        options = destination_options(job, settings)
+        options = destination_options(job.destination, settings)
         sent = [send(file, job.destination, options) for file in files]
         place, changed = job.destination, any(sent)
     sheets = {name: rows for file in files for name, rows in file.sheets.items()}
@@ -172,8 +172,8 @@ def _to_google(
     return Delivered(written.url, not written.unchanged, written.sheets, size, warnings, None, differences, news)
 
 
-def destination_options(job: FlattenJob, settings: Settings) -> dict[str, str]:
+def destination_options(destination: str, settings: Settings) -> dict[str, str]:
     """The storage options kept for a remote destination, by scheme and host (`destination/s3-bucket`) or by scheme."""
-    store, parts = open_store(settings), urlsplit(job.destination)
+    store, parts = open_store(settings), urlsplit(destination)
     host = (parts.hostname or "").replace("/", "-")
     return store.read(f"destination/{parts.scheme}-{host}") or store.read(f"destination/{parts.scheme}") or {}

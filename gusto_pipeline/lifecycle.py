@@ -123,7 +123,8 @@ def purge(settings: Settings, company: Company) -> Purged:
         )
     spreadsheets = settings.spreadsheets_folder / company.slug
     files = sum(file.is_file() for file in spreadsheets.rglob("*"))
-    kept = [home / company.slug for home in (settings.versions, settings.plans, settings.reports)]
+    homes = (settings.versions, settings.plans, settings.reports, settings.profiles_folder)
+    kept = [home / company.slug for home in homes]
     for folder in (spreadsheets, *kept):
         try:
             if folder.exists():

@@ -149,7 +149,7 @@ def _remote(job: FlattenJob, settings: Settings) -> Iterator[str]:
     parts = urlsplit(job.destination)
     place = f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
     try:
-        filesystem, folder = fsspec.url_to_fs(job.destination, **destination_options(job, settings))
+        filesystem, folder = fsspec.url_to_fs(job.destination, **destination_options(job.destination, settings))
         filesystem.makedirs(folder, exist_ok=True)
         probe = f"{folder.rstrip('/')}/.gusto_pipeline_probe"
         filesystem.pipe_file(probe, b"")

@@ -13,7 +13,10 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "gusto_pipeline"
 FILES = sorted(PACKAGE.rglob("*.py"))
-CLI = {"cli", "cli_accounts", "cli_answers", "cli_common", "cli_demo", "cli_hr", "cli_learners", "cli_onboarding"}
+CLI = {
+    "cli", "cli_accounts", "cli_answers", "cli_common", "cli_demo", "cli_hr", "cli_learners", "cli_onboarding",
+    "cli_profiles",
+}  # fmt: skip
 ORCHESTRATION = {"assets", "automation", "resources", "definitions"}
 
 FOUNDATION = {"clock", "schema"}
@@ -23,6 +26,7 @@ USE_CASES = {
     "answers",
     "mcp_server",
     "mcp_writes",
+    "profiles",
     "sync",
     "jobs",
     "preroll",

@@ -83,8 +83,8 @@ def test_a_value_of_the_wrong_kind_is_named_by_line_and_key(problem, path):
     value = "[[]]" if path[-1] in ("companies", "categories", "formats") else "{a: {b: c}, 1: 2}"
     if path[-1] in ("filter", "pii", "columns"):
         value = "17"
-    if path == ("jobs", "0", "name"):
-        text = "# a comment\njobs:\n  - category: employees\n    name: [1]\n"
+    if path[1:] == ("0", "name"):
+        text = f"# a comment\n{path[0]}:\n  - category: employees\n    name: [1]\n"
     elif path == ("jobs", "0", "categories"):
         text = "# a comment\njobs:\n  - name: some_job\n    categories: [[1]]\n"
     else:
