@@ -1,19 +1,21 @@
-"""What a connector declares: one `App` per app, its facts as data and its calls as functions.
+"""What a connector declares: one `App` per app, its facts as data; and its calls, the functions of these names.
 
 An app can do what it has a function for; nothing else says so. A connector decides nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import dataclasses
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import httpx
 
-from gusto_pipeline.provisioning.account import Account, CustomField, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.errors import AppError, IncompleteReadError
+from gusto_pipeline.provisioning.account import Account, CustomField, NewAccount, Tenant
+from gusto_pipeline.provisioning.errors import REFUSED, Refusal
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import SignIn
 
@@ -29,9 +31,10 @@ class App:
     someone out does there; `removal_note` says the rest that an administrator must know. invitation_life: how long an
     invitation can be accepted, None when it does not lapse or the app does not say. rate_limit: in words.
     identity_provider: people sign in to other apps with it, so it goes first when someone leaves. creates_mailbox: a
-    new account comes with an e-mail address.
+    new account comes with an e-mail address. refusals: what its words mean; refuses_with: the statuses these come with.
 
-    Calls, each taking the session first, raising an AppError, and None where the app cannot:
+    Calls, the functions of the connector's `module` with these names. Each takes the session first and raises an
+    AppError; None where the app cannot:
     tenant: what the connection reaches, by one harmless request. accounts: every account, all pages, ended ones too
     if the app lists them; checks the app's own total with `counted` where there is one. account: one by id, None if
     there is provably none. find: the one whose login is this address, None if there is none.
@@ -42,12 +45,11 @@ class App:
     given_name, family_name, email, and custom `fields` by name). fields: the custom fields there are; values: what an
     account holds in them, as text by name.
 
-    Answers:
-    refusal: the error in an answer, in the vendor's words, None when there is none or the status says it all; sees
-    successes too, for apps that fail with status 200. wait: seconds until a rate-limited request may be sent again,
-    None when the answer is no rate limit beyond a plain 429 with Retry-After.
+    said: the words in an answer, for `refusals`; empty when nothing is wrong. It may stumble over what is no answer of
+    the app. It sees successes too, where a refusal comes with their status.
     """
 
+    module: str
     slug: str
     name: str
     base_url: str
@@ -63,56 +65,40 @@ class App:
     invitation_life: timedelta | None = None
     identity_provider: bool = False
     creates_mailbox: bool = False
+    refusals: tuple[Refusal, ...] = ()
+    refuses_with: Collection[int] = REFUSED
 
-    tenant: Callable[[Session], Tenant]
-    accounts: Callable[[Session], Iterator[Account]]
-    account: Callable[[Session, str], Account | None]
-    find: Callable[[Session, str], Account | None]
-    create: Callable[[Session, NewAccount], object]
-    remove: Callable[[Session, Account], object]
-    suspend: Callable[[Session, Account], object] | None = None
-    reactivate: Callable[[Session, Account], object] | None = None
-    invite_again: Callable[[Session, Account], object] | None = None
-    cancel_invitation: Callable[[Session, Account], object] | None = None
-    restore: Callable[[Session, Account], object] | None = None
-    hand_over: Callable[[Session, Account, Account], object] | None = None
-    groups: Callable[[Session], Mapping[str, str]] | None = None
-    join: Callable[[Session, Account, str], object] | None = None
-    leave: Callable[[Session, Account, str], object] | None = None
-    members: Callable[[Session, str], frozenset[str]] | None = None
-    update: Callable[[Session, Account, Mapping[str, Any]], object] | None = None
-    fields: Callable[[Session], tuple[CustomField, ...]] | None = None
-    values: Callable[[Account], Mapping[str, str]] | None = None
+    tenant: Callable[[Session], Tenant] = field(init=False)
+    accounts: Callable[[Session], Iterator[Account]] = field(init=False)
+    account: Callable[[Session, str], Account | None] = field(init=False)
+    find: Callable[[Session, str], Account | None] = field(init=False)
+    create: Callable[[Session, NewAccount], object] = field(init=False)
+    remove: Callable[[Session, Account], object] = field(init=False)
+    suspend: Callable[[Session, Account], object] | None = field(init=False)
+    reactivate: Callable[[Session, Account], object] | None = field(init=False)
+    invite_again: Callable[[Session, Account], object] | None = field(init=False)
+    cancel_invitation: Callable[[Session, Account], object] | None = field(init=False)
+    restore: Callable[[Session, Account], object] | None = field(init=False)
+    hand_over: Callable[[Session, Account, Account], object] | None = field(init=False)
+    groups: Callable[[Session], Mapping[str, str]] | None = field(init=False)
+    join: Callable[[Session, Account, str], object] | None = field(init=False)
+    leave: Callable[[Session, Account, str], object] | None = field(init=False)
+    members: Callable[[Session, str], frozenset[str]] | None = field(init=False)
+    update: Callable[[Session, Account, Mapping[str, Any]], object] | None = field(init=False)
+    fields: Callable[[Session], tuple[CustomField, ...]] | None = field(init=False)
+    values: Callable[[Account], Mapping[str, str]] | None = field(init=False)
+    said: Callable[[httpx.Response], str] = field(init=False)
 
-    refusal: Callable[[httpx.Response], AppError | None] | None = None
-    wait: Callable[[httpx.Response, datetime], float | None] | None = None
+    def __post_init__(self) -> None:
+        there = vars(sys.modules[self.module])
+        for call in dataclasses.fields(self):
+            if not call.init:
+                object.__setattr__(self, call.name, there.get(call.name))
 
     def signs_in(self, record: Mapping[str, Any]) -> SignIn:
         """The way to sign in that a connection's record is made for: with its key, if it has one."""
         keys = [field.name for field in self.by_key.fields if field.secret] if self.by_key else []
         return self.by_key if self.by_key and any(record.get(key) for key in keys) else self.sign_in
-
-
-def counted(name: str, accounts: Iterable[Account], total: Callable[[], int | None]) -> Iterator[Account]:
-    """`accounts` passed on; when they end before the app's own `total` is reached, IncompleteReadError."""
-    seen = 0
-    for account in accounts:
-        seen += 1
-        yield account
-    expected = total()
-    if expected is not None and seen < expected:
-        raise IncompleteReadError(f"{name} counts {expected} accounts and listed {seen}")
-
-
-def found(accounts: Iterable[Account], email: str) -> Account | None:
-    """The account with this address, whatever its case, rather one that is not deleted: for apps that list only."""
-    wanted, deleted = email.casefold(), None
-    for account in accounts:
-        if wanted in (address.casefold() for address in account.emails):
-            if account.status is not Status.DELETED:
-                return account
-            deleted = account
-    return deleted
 
 
 def distinct(addresses: Iterable[str | None]) -> tuple[str, ...]:
@@ -124,10 +110,16 @@ def distinct(addresses: Iterable[str | None]) -> tuple[str, ...]:
     return tuple(spelled.values())
 
 
-def split_name(name: str | None) -> tuple[str | None, str | None]:
-    """Given and family name of an app that has one name only, cut at the first space; a guess, for evidence."""
+def names(given: str | None, family: str | None, display: str | None = None) -> dict[str, Any]:
+    """An account's names; its display name is put together where the app has none."""
+    together = " ".join(filter(None, (given, family)))
+    return {"given_name": given or None, "family_name": family or None, "display_name": display or together or None}
+
+
+def one_name(name: str | None) -> dict[str, Any]:
+    """An account's names in an app that has one only, cut at the first space; a guess, for evidence."""
     given, _, family = (name or "").strip().partition(" ")
-    return given or None, family.strip() or None
+    return names(given, family.strip(), name)
 
 
 def instant(value: str | int | float | None) -> datetime | None:

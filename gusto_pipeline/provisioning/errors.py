@@ -6,9 +6,21 @@ never a token and never a request's body.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import ClassVar
+
 
 class AppError(Exception):
-    """The app did not do what was asked. status: its HTTP status, None when there was no answer."""
+    """The app did not do what was asked. status: its HTTP status, None when there was no answer.
+
+    what: the kind in words, for a sentence that begins with the app's name. step: what to do next, unless the connector
+    knows better. reconnects: then to connect again.
+    """
+
+    what: ClassVar[str] = ""
+    step: ClassVar[str] = ""
+    reconnects: ClassVar[bool] = False
 
     def __init__(self, message: str, *, status: int | None = None, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -29,17 +41,28 @@ class OutcomeUnknownError(AppError):
 class SignInError(AppError):
     """The app does not accept the connection's credentials: a person must connect again."""
 
+    step = "Look them up again"
+    reconnects = True
+
 
 class MissingScopeError(AppError):
     """The connection is valid but may not do this; the message names the scope or role to grant."""
+
+    step = "Connect as an administrator"
+    reconnects = True
 
 
 class PlanTooLowError(AppError):
     """The app's price plan does not include this call."""
 
+    step = "Raise the plan, or do it by hand"
+
 
 class NoSeatError(AppError):
     """No licence or seat is free."""
+
+    what = " has no free seat"
+    step = "Buy one, or remove somebody"
 
 
 class DomainNotVerifiedError(AppError):
@@ -49,21 +72,31 @@ class DomainNotVerifiedError(AppError):
 class OwnsContentError(AppError):
     """The app refuses to remove someone who still owns content: it must be handed over first."""
 
+    step = "Hand it over first"
+
 
 class LastOwnerError(AppError):
     """The app refuses to lose its last owner, administrator or primary contact."""
+
+    step = "Make somebody else an administrator first"
 
 
 class AlreadyExistsError(AppError):
     """The app has an account for this address already."""
 
+    step = "Look there before trying again"
+
 
 class NotFoundError(AppError):
     """No such account, or no permission to see it: the two look alike, so this alone never proves absence."""
 
+    step = "Read its accounts again"
+
 
 class InvalidError(AppError):
     """The app refuses the values that were sent."""
+
+    step = "Correct it, or do it by hand"
 
 
 class RateLimitedError(AppError):
@@ -84,3 +117,25 @@ class UnsupportedError(AppError):
 
 class IncompleteReadError(AppError):
     """The list of accounts could not be read whole; the message says how far it got. Nothing may follow from it."""
+
+
+# Statuses that are about what was asked. The others' meaning no words change: who asks (401), nothing there (404).
+REFUSED = frozenset(range(400, 500)) - {401, 404, 429}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What an app says, and the error that it means. Of an app's refusals the first that fits counts.
+
+    words: a regular expression in what it says, in any case; empty: whatever it says. step: what to do next, in place
+    of what the error says itself. status: with which it comes, where that matters; else `App.refuses_with`. call: a
+    regular expression in method and path of the request. seconds: how long to wait where a RateLimitedError does not
+    say.
+    """
+
+    error: type[AppError]
+    words: str = ""
+    step: str = ""
+    status: Collection[int] | None = None
+    call: str = ""
+    seconds: float | None = None

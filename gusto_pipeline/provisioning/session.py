@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json as jsonlib
+import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -176,13 +177,7 @@ class Session:
         """The error in an answer, if there is one: the app's own reading of it first."""
         name, status = self.app.name, response.status_code
         where = f"{response.request.method} {response.request.url.path}"
-        wait = self.app.wait(response, self.clock()) if self.app.wait else None
-        if status == 429 or wait is not None:
-            asked = retry_after(response, self.clock()) if wait is None else wait
-            text = f"{name} refuses {where}: too many requests. It will be tried again later"
-            return RateLimitedError(text, status=status, retry_after=asked)
-        if self.app.refusal and (error := self.app.refusal(response)):
-            error.status = status
+        if error := refusal(self.app, response, self.clock()):
             return error
         if response.is_success:
             return None
@@ -225,19 +220,57 @@ _STATUS: dict[int, tuple[type[AppError], str]] = {
 }
 
 
-def retry_after(response: httpx.Response, received_at: datetime) -> float | None:
-    """Seconds to wait by `Retry-After` (RFC 9110 section 10.2.3: seconds or a date), None when it is not said.
+def refusal(app: App, response: httpx.Response, received_at: datetime) -> AppError | None:
+    """The error that the app's own words in an answer mean (`App.refusals`); None when they mean none.
 
-    A date is counted from the answer's own `Date`, so that clocks which differ do no harm.
+    Too many requests are always a RateLimitedError, which says how many seconds to wait if the answer or the app do.
     """
-    value = response.headers.get("retry-after", "").strip()
+    status, call = response.status_code, f"{response.request.method} {response.request.url.path}"
+    fitting = [
+        each
+        for each in app.refusals
+        if status in (app.refuses_with if each.status is None else each.status) and re.search(each.call, call)
+    ]
+    try:
+        said = app.said(response).strip().rstrip(".") if fitting else ""
+    except (ValueError, LookupError, TypeError, AttributeError):  # nothing that the app would answer
+        said = ""
+    # Without words the status is all there is to go by, and only two mean that what was sent is wrong.
+    told = said or status in (400, 422)
+    heard = (each for each in fitting if re.search(each.words, said, re.IGNORECASE) if told or each.status is not None)
+    means = None if response.is_success and not said else next(heard, None)
+    if status == 429 or (means and means.error is RateLimitedError):
+        asked = retry_after(response, received_at)
+        asked = means.seconds if asked is None and means else asked
+        text = f"{app.name} refuses {call}: too many requests. It will be tried again later"
+        return RateLimitedError(text, status=status, retry_after=asked)
+    if means is None:
+        return None
+    connect = f", run: gusto-pipeline connect {app.slug}" if means.error.reconnects else ""
+    text = f"{app.name}{means.error.what}: {said or 'no reason given'}. {means.step or means.error.step}{connect}"
+    return means.error(text, status=status)
+
+
+def retry_after(response: httpx.Response, received_at: datetime) -> float | None:
+    """Seconds to wait as the answer says, None when it does not.
+
+    By `Retry-After` (RFC 9110 section 10.2.3: seconds or a date); else by the Unix time at which a limit that is used
+    up starts anew, which several apps send, and a second more. Both are counted from the answer's own `Date`, so that
+    clocks which differ do no harm.
+    """
+    headers = response.headers
+    value = headers.get("retry-after", "").strip()
     try:
         return max(0.0, float(value))
     except ValueError:
-        until = _http_date(value)
+        until, more = _http_date(value), 0.0
+    for limit in ("x-ratelimit", "x-rate-limit"):
+        reset = headers.get(f"{limit}-reset", "")
+        if until is None and reset.isdecimal() and headers.get(f"{limit}-remaining", "0") == "0":
+            until, more = datetime.fromtimestamp(min(int(reset), MAX_RESET), UTC), 1.0
     if until is None:
         return None
-    return max(0.0, (until - (_http_date(response.headers.get("date", "")) or received_at)).total_seconds())
+    return max(0.0, (until - (_http_date(headers.get("date", "")) or received_at)).total_seconds()) + more
 
 
 def _http_date(value: str) -> datetime | None:
@@ -248,6 +281,7 @@ def _http_date(value: str) -> datetime | None:
     return at.replace(tzinfo=at.tzinfo or UTC)
 
 
+MAX_RESET = 4_102_444_800  # the year 2100
 _backoff = tenacity.wait_exponential_jitter(multiplier=0.5, max=30, jitter=0.5)
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
+from inspect import signature
+from types import NoneType
+from typing import get_args, get_origin, get_type_hints
 
 import pytest
 
 from gusto_pipeline.provisioning import actions
 from gusto_pipeline.provisioning.account import Status
+from gusto_pipeline.provisioning.app import App
 from gusto_pipeline.provisioning.apps import EVERY, app
 from gusto_pipeline.provisioning.errors import (
     AppError,
@@ -20,6 +25,21 @@ from gusto_pipeline_tests.provisioning.connected import NEW, connected_to, sessi
 
 THERE = (Status.ACTIVE, Status.INVITED)
 pytestmark = pytest.mark.parametrize("slug", EVERY)
+
+
+def test_each_call_takes_and_gives_what_every_app_promises(slug):
+    for call in dataclasses.fields(App):
+        promised, made = get_type_hints(App)[call.name], getattr(app(slug), call.name)
+        optional = NoneType in get_args(promised)
+        if call.init or (made is None and optional):
+            continue
+        takes, gives = get_args(get_args(promised)[0] if optional else promised)
+        hints = get_type_hints(made)
+        assert [hints[name] for name in signature(made).parameters] == takes, call.name
+        given = hints["return"]
+        if gives is not object and given != gives:
+            assert issubclass(get_origin(given), get_origin(gives)), call.name
+            assert get_args(given) == get_args(gives), call.name
 
 
 def test_2500_accounts_are_listed_over_real_pages_with_a_rate_limit_in_the_middle(slug):

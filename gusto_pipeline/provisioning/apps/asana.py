@@ -11,9 +11,11 @@ from typing import Any
 
 import httpx
 
+from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, found, instant, split_name
-from gusto_pipeline.provisioning.errors import AppError, MissingScopeError, NoSeatError, NotFoundError, PlanTooLowError
+from gusto_pipeline.provisioning.app import App, distinct, instant, one_name
+from gusto_pipeline.provisioning.errors import Refusal
+from gusto_pipeline.provisioning.reading import by_cursor, found, one
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Consent, Field, oauth
 
@@ -21,19 +23,12 @@ FIELDS = "user,user.name,user.email,is_active,is_admin,is_guest,is_view_only,cre
 
 
 def tenant(session: Session) -> Tenant:
-    workspace = session.get(f"/workspaces/{session.record['workspace']}")["data"]
+    workspace = session.get(_workspace(session))["data"]
     return Tenant(workspace["gid"], workspace["name"])
 
 
 def accounts(session: Session) -> Iterator[Account]:
-    path = f"/workspaces/{session.record['workspace']}/workspace_memberships"
-    offset = None
-    while True:
-        page = session.get(path, {"limit": 100, "offset": offset, "opt_fields": FIELDS})
-        yield from map(_account, page["data"])
-        if not page.get("next_page"):
-            return
-        offset = page["next_page"]["offset"]
+    return map(_account, _rows(session, "workspace_memberships", opt_fields=FIELDS))
 
 
 def account(session: Session, account_id: str) -> Account | None:
@@ -46,77 +41,59 @@ def find(session: Session, email: str) -> Account | None:
 
 def create(session: Session, new: NewAccount) -> None:
     """Invites by address; a name or role cannot be given. Outside the verified domains people become guests."""
-    _post(session, "addUser", new.email)
+    _post(session, f"{_workspace(session)}/addUser", new.email)
 
 
 def remove(session: Session, account: Account) -> None:
-    _post(session, "removeUser", account.id)
+    _post(session, f"{_workspace(session)}/removeUser", account.id)
 
 
 def groups(session: Session) -> dict[str, str]:
     """Teams."""
-    path, offset = f"/workspaces/{session.record['workspace']}/teams", None
-    teams: dict[str, str] = {}
-    while True:
-        page = session.get(path, {"limit": 100, "offset": offset})
-        teams |= {team["gid"]: team["name"] for team in page["data"]}
-        if not page.get("next_page"):
-            return teams
-        offset = page["next_page"]["offset"]
+    return {team["gid"]: team["name"] for team in _rows(session, "teams")}
 
 
 def join(session: Session, account: Account, group: str) -> None:
-    session.send("POST", f"/teams/{group}/addUser", json={"data": {"user": account.id}})
+    _post(session, f"/teams/{group}/addUser", account.id)
 
 
 def leave(session: Session, account: Account, group: str) -> None:
-    session.send("POST", f"/teams/{group}/removeUser", json={"data": {"user": account.id}})
+    _post(session, f"/teams/{group}/removeUser", account.id)
 
 
-def refusal(response: httpx.Response) -> AppError | None:
-    if response.is_success or response.status_code not in (402, 403):
-        return None
-    said = _said(response)
-    if response.status_code == 402:
-        return PlanTooLowError(f"Asana's plan does not include this: {said}. Raise the plan, or do it by hand")
-    if "seat" in said.lower() or "license" in said.lower():
-        return NoSeatError(f"Asana has no free seat: {said}. Buy one, or remove somebody")
-    return MissingScopeError(f"Asana: {said}. Connect as a workspace administrator, run: gusto-pipeline connect asana")
+def said(response: httpx.Response) -> str:
+    return "; ".join(error["message"] for error in response.json()["errors"])
+
+
+def _workspace(session: Session) -> str:
+    return f"/workspaces/{session.record['workspace']}"
+
+
+def _rows(session: Session, what: str, **query: str) -> Iterator[dict[str, Any]]:
+    return by_cursor(
+        session, f"{_workspace(session)}/{what}", {"limit": 100, **query}, "data", "offset", "next_page/offset"
+    )
 
 
 def _memberships(session: Session, user: str) -> list[Account]:
-    """Those of one person, by gid or address; an unknown one is refused with 404, after the workspace was proven."""
-    path = f"/workspaces/{session.record['workspace']}/workspace_memberships"
-    try:
-        page = session.get(path, {"user": user, "limit": 100, "opt_fields": FIELDS})
-    except NotFoundError:
-        tenant(session)
-        return []
-    return [_account(row) for row in page["data"]]
+    """Those of one person, by gid or address; an unknown one is refused with 404."""
+    query = {"user": user, "limit": 100, "opt_fields": FIELDS}
+    page = one(session, f"{_workspace(session)}/workspace_memberships", query)
+    return [_account(row) for row in page["data"]] if page else []
 
 
-def _post(session: Session, action: str, user: str) -> None:
-    session.send("POST", f"/workspaces/{session.record['workspace']}/{action}", json={"data": {"user": user}})
-
-
-def _said(response: httpx.Response) -> str:
-    try:
-        return "; ".join(error["message"] for error in response.json()["errors"])
-    except (ValueError, LookupError, TypeError):
-        return "no reason given"
+def _post(session: Session, path: str, user: str) -> None:
+    session.send("POST", path, json={"data": {"user": user}})
 
 
 def _account(row: dict[str, Any]) -> Account:
     user = row["user"]
-    given, family = split_name(user.get("name"))
     roles = (("is_admin", "Admin"), ("is_guest", "Guest"), ("is_view_only", "View only"))
     return Account(
         id=user["gid"],
         status=Status.ACTIVE if row["is_active"] else Status.DELETED,
-        emails=(user["email"],) if user.get("email") else (),
-        given_name=given,
-        family_name=family,
-        display_name=user.get("name"),
+        emails=distinct((user.get("email"),)),
+        **one_name(user.get("name")),
         role=next((role for flag, role in roles if row.get(flag)), "Member"),
         admin=bool(row.get("is_admin")),
         created_at=instant(row.get("created_at")),
@@ -125,6 +102,7 @@ def _account(row: dict[str, Any]) -> Account:
 
 
 APP = App(
+    module=__name__,
     slug="asana",
     name="Asana",
     base_url="https://app.asana.com/api/1.0",
@@ -137,14 +115,9 @@ APP = App(
     removal_note="tasks go to whoever connected us; what only they could see stays out of reach",
     rate_limit="150 requests a minute, 1,500 on paid plans",
     invites=True,
-    tenant=tenant,
-    accounts=accounts,
-    account=account,
-    find=find,
-    create=create,
-    remove=remove,
-    groups=groups,
-    join=join,
-    leave=leave,
-    refusal=refusal,
+    refusals=(
+        Refusal(errors.PlanTooLowError, status=[402]),
+        Refusal(errors.NoSeatError, "seat|license", status=[403]),
+        Refusal(errors.MissingScopeError, "", "Connect as a workspace administrator", status=[403]),
+    ),
 )

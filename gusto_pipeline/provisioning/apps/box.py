@@ -14,19 +14,11 @@ from typing import Any
 
 import httpx
 
+from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, distinct, found, instant, split_name
-from gusto_pipeline.provisioning.errors import (
-    AlreadyExistsError,
-    AppError,
-    InvalidError,
-    LastOwnerError,
-    MissingScopeError,
-    NoSeatError,
-    NotFoundError,
-    OutcomeUnknownError,
-    OwnsContentError,
-)
+from gusto_pipeline.provisioning.app import App, distinct, instant, one_name
+from gusto_pipeline.provisioning.errors import Refusal
+from gusto_pipeline.provisioning.reading import by_cursor, by_offset, found, one
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Consent, oauth
 
@@ -36,13 +28,15 @@ FIELDS = (
 )
 ROLES = {"admin": "Admin", "coadmin": "Co-admin", "user": "User"}
 SLOW = timedelta(minutes=10)  # after which Box answers a move of content that is still going on
-NEXT = "Connect as an admin or co-admin who may manage users, run: gusto-pipeline connect box"
+MANAGER = "Connect as an admin or co-admin who may manage users"
 
 
 def tenant(session: Session) -> Tenant:
     enterprise = session.get("/users/me", {"fields": "id,type,name,login,role,enterprise"}).get("enterprise")
     if not enterprise:
-        raise MissingScopeError(f"Box: the person who connected us belongs to no enterprise. {NEXT}")
+        raise errors.MissingScopeError(
+            f"Box: the person who connected us belongs to no enterprise. {MANAGER}, run: gusto-pipeline connect box"
+        )
     return Tenant(enterprise["id"], enterprise.get("name") or enterprise["id"])
 
 
@@ -51,11 +45,8 @@ def accounts(session: Session) -> Iterator[Account]:
 
 
 def account(session: Session, account_id: str) -> Account | None:
-    try:
-        return _account(session.get(f"/users/{account_id}", {"fields": FIELDS}))
-    except NotFoundError:
-        tenant(session)
-        return None
+    row = one(session, f"/users/{account_id}", {"fields": FIELDS})
+    return _account(row) if row else None
 
 
 def find(session: Session, email: str) -> Account | None:
@@ -87,22 +78,18 @@ def reactivate(session: Session, account: Account) -> None:
 def remove(session: Session, account: Account) -> None:
     """Never by force, which would delete the person's files."""
     if account.owner:
-        raise LastOwnerError("Box keeps its primary admin. Make somebody else primary admin in the Admin Console first")
+        raise errors.LastOwnerError(
+            "Box keeps its primary admin. Make somebody else primary admin in the Admin Console first"
+        )
     session.send("DELETE", f"/users/{account.id}", params={"notify": "false", "force": "false"})
 
 
 def hand_over(session: Session, account: Account, to: Account) -> None:
     """Moves all files into a folder of the other person's. Raises OutcomeUnknownError while Box is still moving."""
-    started = session.clock()
-    session.send(
-        "PUT",
-        f"/users/{account.id}/folders/0",
-        params={"notify": "false"},
-        json={"owned_by": {"id": to.id}},
-        timeout=SLOW.total_seconds() + 120,
-    )
+    started, path, owner = session.clock(), f"/users/{account.id}/folders/0", {"owned_by": {"id": to.id}}
+    session.send("PUT", path, params={"notify": "false"}, json=owner, timeout=SLOW.total_seconds() + 120)
     if session.clock() - started >= SLOW:
-        raise OutcomeUnknownError(
+        raise errors.OutcomeUnknownError(
             f"Box is still moving the content of {account.id}: delete the account only after the mail that it is done"
         )
 
@@ -113,7 +100,7 @@ def groups(session: Session) -> dict[str, str]:
 
 def join(session: Session, account: Account, group: str) -> None:
     body = {"user": {"id": account.id}, "group": {"id": group}, "role": "member"}
-    with suppress(AlreadyExistsError):
+    with suppress(errors.AlreadyExistsError):
         session.send("POST", "/group_memberships", json=body)
 
 
@@ -123,62 +110,22 @@ def leave(session: Session, account: Account, group: str) -> None:
             session.send("DELETE", f"/group_memberships/{membership['id']}")
 
 
-def refusal(response: httpx.Response) -> AppError | None:
-    status, request = response.status_code, response.request
-    if response.is_success or status in (401, 404, 429) or status >= 500:
-        return None
-    code, said = _said(response)
-    if code in ("insufficient_scope", "access_denied_insufficient_permissions", "forbidden") or status == 403:
-        return MissingScopeError(f"Box: {said} ({code}). {NEXT}")
-    if code == "user_login_already_used":
-        return AlreadyExistsError(
-            f"Box: {said}. If that account is outside the enterprise, invite it in the Admin Console"
-        )
-    if "seat" in said.lower() or "license" in said.lower():
-        return NoSeatError(f"Box has no free licence: {said}. Buy one, or remove somebody")
-    if request.method == "DELETE" and "/users/" in request.url.path:
-        return OwnsContentError(
-            f"Box refuses to delete {request.url.path.rsplit('/', 1)[-1]}: {said}. Hand the content over first, then "
-            "remove the account"
-        )
-    if status == 409:
-        return AlreadyExistsError(f"Box: {said} ({code}). Look in the Admin Console before trying again")
-    return InvalidError(f"Box: {said} ({code}). Correct it, and try again")
-
-
-def _said(response: httpx.Response) -> tuple[str, str]:
-    try:
-        body = response.json()
-        return str(body.get("code")), str(body.get("message") or "no reason given")
-    except (ValueError, AttributeError):
-        return str(response.status_code), "no reason given"
+def said(response: httpx.Response) -> str:
+    body = response.json()
+    return f"{body.get('message') or 'no reason given'} ({body.get('code')})"
 
 
 def _users(session: Session, **query: str) -> Iterator[Account]:
-    """All pages by marker; offsets end at 10,000."""
+    """By marker; offsets end at 10,000."""
     params = {"user_type": "managed", "usemarker": "true", "limit": 1000, "fields": FIELDS, **query}
-    marker = None
-    while True:
-        page = session.get("/users", {**params, "marker": marker})
-        yield from map(_account, page["entries"])
-        marker = page.get("next_marker")
-        if not marker:
-            return
+    return map(_account, by_cursor(session, "/users", params, "entries", "marker", "next_marker"))
 
 
 def _entries(session: Session, path: str, **query: str) -> Iterator[dict[str, Any]]:
-    """All pages by offset, for lists that have no markers."""
-    offset = 0
-    while True:
-        page = session.get(path, {"limit": 1000, "offset": offset, **query})
-        yield from page["entries"]
-        offset += len(page["entries"])
-        if not page["entries"] or offset >= page["total_count"]:
-            return
+    return by_offset(session, path, {"limit": 1000, **query}, "entries", "offset", "total_count")
 
 
 def _account(row: dict[str, Any]) -> Account:
-    given, family = split_name(row.get("name"))
     login, role, other = row.get("login"), row.get("role"), row.get("notification_email") or {}
     confirmed = other.get("email") if other.get("is_confirmed") else None
     return Account(
@@ -186,9 +133,7 @@ def _account(row: dict[str, Any]) -> Account:
         status=Status.SUSPENDED if row["status"] == "inactive" else Status.ACTIVE,
         user_name=login,
         emails=distinct((login, confirmed)),
-        given_name=given,
-        family_name=family,
-        display_name=row.get("name"),
+        **one_name(row.get("name")),
         created_at=instant(row.get("created_at")),
         role=ROLES.get(role or "", role),
         admin=role in ("admin", "coadmin"),
@@ -202,6 +147,7 @@ def _account(row: dict[str, Any]) -> Account:
 
 
 APP = App(
+    module=__name__,
     slug="box",
     name="Box",
     base_url="https://api.box.com/2.0",
@@ -216,17 +162,22 @@ APP = App(
     removal="deletes",
     removal_note="refused while the person owns content, which must be handed over first; cannot be undone",
     rate_limit="1,000 requests a minute per user",
-    tenant=tenant,
-    accounts=accounts,
-    account=account,
-    find=find,
-    create=create,
-    suspend=suspend,
-    reactivate=reactivate,
-    remove=remove,
-    hand_over=hand_over,
-    groups=groups,
-    join=join,
-    leave=leave,
-    refusal=refusal,
+    refusals=(
+        Refusal(errors.MissingScopeError, "", MANAGER, status=[403]),
+        Refusal(errors.MissingScopeError, r"\((insufficient_scope|access_denied_insufficient|forbidden)", MANAGER),
+        Refusal(
+            errors.AlreadyExistsError,
+            "user_login_already_used",
+            "If that account is outside the enterprise, invite it in the Admin Console",
+        ),
+        Refusal(errors.NoSeatError, "seat|license"),
+        Refusal(
+            errors.OwnsContentError,
+            "",
+            "Hand the content over first, then remove the account",
+            call="^DELETE .*/users/",
+        ),
+        Refusal(errors.AlreadyExistsError, "", "Look in the Admin Console before trying again", status=[409]),
+        Refusal(errors.InvalidError),
+    ),
 )

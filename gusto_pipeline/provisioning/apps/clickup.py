@@ -6,32 +6,24 @@ the plan is too low or no seat is free is not documented: after a refusal the pl
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
 import httpx
 
+from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, found, instant, split_name
-from gusto_pipeline.provisioning.errors import (
-    AlreadyExistsError,
-    AppError,
-    InvalidError,
-    LastOwnerError,
-    MissingScopeError,
-    NoSeatError,
-    NotFoundError,
-    PlanTooLowError,
-)
-from gusto_pipeline.provisioning.session import Session, retry_after
+from gusto_pipeline.provisioning.app import App, distinct, instant, one_name
+from gusto_pipeline.provisioning.errors import AppError, Refusal
+from gusto_pipeline.provisioning.reading import found
+from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Field, api_key
 
 ROLES = {1: "Owner", 2: "Admin", 3: "Member", 4: "Guest"}
 OWNER, ADMIN, GUEST = 1, 2, 4
 # Of the codes for "not signed in", those that mean: signed in, but not allowed into this Workspace.
-BARRED = re.compile(r"OAUTH_0(23|26|27|29|3\d|4[0-5])$")
+BARRED = r"\(OAUTH_0(23|26|27|29|3\d|4[0-5])\)$"
+ADMINISTRATOR = "Make the token as an owner or admin of the Workspace"
 
 
 def tenant(session: Session) -> Tenant:
@@ -58,7 +50,7 @@ def create(session: Session, new: NewAccount) -> None:
         body["custom_role_id"] = int(new.role)
     try:
         session.send("POST", f"/team/{session.record['team']}/user", json=body)
-    except (InvalidError, MissingScopeError, NotFoundError) as error:
+    except (errors.InvalidError, errors.MissingScopeError, errors.NotFoundError) as error:
         raise _explained(session, error, seats=True) from error
     if new.groups and (made := find(session, new.email)):
         for group in new.groups:
@@ -67,11 +59,11 @@ def create(session: Session, new: NewAccount) -> None:
 
 def remove(session: Session, account: Account) -> None:
     if account.owner:
-        raise LastOwnerError("ClickUp keeps the Workspace's owner. Transfer the ownership in its settings first")
+        raise errors.LastOwnerError("ClickUp keeps the Workspace's owner. Transfer the ownership in its settings first")
     kind = "guest" if account.raw["user"].get("role") == GUEST else "user"
     try:
         session.send("DELETE", f"/team/{session.record['team']}/{kind}/{account.id}")
-    except (InvalidError, MissingScopeError) as error:
+    except (errors.InvalidError, errors.MissingScopeError) as error:
         raise _explained(session, error, seats=False) from error
 
 
@@ -88,28 +80,9 @@ def leave(session: Session, account: Account, group: str) -> None:
     session.send("PUT", f"/group/{group}", json={"members": {"add": [], "rem": [int(account.id)]}})
 
 
-def refusal(response: httpx.Response) -> AppError | None:
-    if response.is_success or response.status_code == 429 or response.status_code >= 500:
-        return None
-    code, said = _said(response)
-    text = f"ClickUp: {said} ({code})"
-    if response.status_code == 403 or BARRED.match(code):
-        return MissingScopeError(
-            f"{text}. Make the token as an owner or admin of the Workspace, run: gusto-pipeline connect clickup"
-        )
-    if response.status_code in (401, 404):
-        return None
-    if "already" in said.lower():
-        return AlreadyExistsError(f"{text}. Look under People in the Workspace's settings")
-    return InvalidError(f"{text}. Correct it, or do it by hand")
-
-
-def wait(response: httpx.Response, now: datetime) -> float | None:
-    """Until the reset that the headers name."""
-    if response.status_code != 429:
-        return None
-    reset = instant(response.headers.get("x-ratelimit-reset"))
-    return max(0.0, (reset - now).total_seconds()) if reset else retry_after(response, now) or 60.0
+def said(response: httpx.Response) -> str:
+    body = response.json()
+    return f"{body.get('err') or 'no reason given'} ({body.get('ECODE')})"
 
 
 def _team(session: Session) -> dict[str, Any]:
@@ -118,7 +91,7 @@ def _team(session: Session) -> dict[str, Any]:
         if str(team["id"]) == session.record["team"]:
             return team
     seen = ", ".join(f"{team['name']} ({team['id']})" for team in teams) or "none"
-    raise MissingScopeError(
+    raise errors.MissingScopeError(
         f"ClickUp does not let this token into Workspace {session.record['team']}; it sees {seen}. "
         "Run: gusto-pipeline connect clickup"
     )
@@ -129,36 +102,25 @@ def _explained(session: Session, error: AppError, *, seats: bool) -> AppError:
     path = f"/team/{session.record['team']}"
     plan = str(session.get(f"{path}/plan").get("plan_name"))
     if "enterprise" not in plan.lower():
-        return PlanTooLowError(
+        return errors.PlanTooLowError(
             f"ClickUp lets only the Enterprise plan invite and remove by its API, and this is {plan}: do it by hand "
             "under People"
         )
     if seats and session.get(f"{path}/seats")["members"].get("empty_member_seats") == 0:
-        return NoSeatError("ClickUp has no free seat: buy one, or remove somebody")
+        return errors.NoSeatError("ClickUp has no free seat: buy one, or remove somebody")
     return error
-
-
-def _said(response: httpx.Response) -> tuple[str, str]:
-    try:
-        body = response.json()
-        return str(body.get("ECODE")), str(body.get("err") or "no reason given")
-    except (ValueError, AttributeError):
-        return str(response.status_code), "no reason given"
 
 
 def _account(row: dict[str, Any]) -> Account:
     user = row["user"]
-    given, family = split_name(user.get("username"))
     role, custom = user.get("role"), (user.get("custom_role") or {}).get("name")
     invited = "date_joined" in user and not user["date_joined"] and bool(user.get("date_invited"))
     return Account(
         id=str(user["id"]),
         status=Status.INVITED if invited else Status.ACTIVE,
         user_name=user.get("username"),
-        emails=(user["email"],) if user.get("email") else (),
-        given_name=given,
-        family_name=family,
-        display_name=user.get("username"),
+        emails=distinct((user.get("email"),)),
+        **one_name(user.get("username")),
         last_activity=instant(user.get("last_active")),
         created_at=instant(user.get("date_joined") or user.get("date_invited")),
         role=custom or ROLES.get(role, None if role is None else str(role)),
@@ -169,6 +131,7 @@ def _account(row: dict[str, Any]) -> Account:
 
 
 APP = App(
+    module=__name__,
     slug="clickup",
     name="ClickUp",
     base_url="https://api.clickup.com/api/v2",
@@ -182,15 +145,11 @@ APP = App(
     removal_note="frees the seat; tasks, comments and assignments stay",
     rate_limit="100 requests a minute per token, 1,000 on Business Plus, 10,000 on Enterprise",
     invites=True,
-    tenant=tenant,
-    accounts=accounts,
-    account=account,
-    find=find,
-    create=create,
-    remove=remove,
-    groups=groups,
-    join=join,
-    leave=leave,
-    refusal=refusal,
-    wait=wait,
+    refusals=(
+        Refusal(errors.MissingScopeError, "", ADMINISTRATOR, status=[403]),
+        Refusal(errors.MissingScopeError, BARRED, ADMINISTRATOR, status=range(400, 429)),
+        Refusal(errors.AlreadyExistsError, "already", "Look under People in the Workspace's settings"),
+        Refusal(errors.InvalidError),
+        Refusal(errors.RateLimitedError, status=[429], seconds=60),
+    ),
 )

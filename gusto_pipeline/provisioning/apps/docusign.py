@@ -8,27 +8,17 @@ are not documented: they are told by their words.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
 import httpx
 
+from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, counted, found, instant, split_name
-from gusto_pipeline.provisioning.errors import (
-    AlreadyExistsError,
-    AppError,
-    InvalidError,
-    LastOwnerError,
-    MissingScopeError,
-    NoSeatError,
-    NotFoundError,
-    PlanTooLowError,
-    SignInError,
-)
-from gusto_pipeline.provisioning.session import Session, retry_after
+from gusto_pipeline.provisioning.app import App, distinct, instant, one_name
+from gusto_pipeline.provisioning.errors import REFUSED, Refusal
+from gusto_pipeline.provisioning.reading import by_offset, chosen, found, one
+from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Consent, Field, oauth, signed_assertion
 
 STATUSES = {
@@ -43,6 +33,7 @@ ACCOUNT = (
     Field("base_uri", "Account Base URI (on the same page), like https://na3.docusign.net"),
     Field("sign_in_host", "Sign-in server; account-d.docusign.com for a demo account", default="account.docusign.com"),
 )
+WHOLE = {"additional_info": "true"}
 AGAIN = "run: gusto-pipeline connect docusign"
 
 
@@ -54,39 +45,28 @@ def tenant(session: Session) -> Tenant:
     account = mine.get(record["account_id"].casefold())
     if account is None:
         names = ", ".join(f"{each.get('account_name')} ({each['account_id']})" for each in mine.values())
-        raise SignInError(
+        raise errors.SignInError(
             f"DocuSign: whoever connected us is not in account {record['account_id']} but {names}; {AGAIN}"
         )
     if account["base_uri"].rstrip("/") != record["base_uri"].rstrip("/"):
-        raise SignInError(f"DocuSign keeps the account at {account['base_uri']}, not {record['base_uri']}; {AGAIN}")
+        raise errors.SignInError(
+            f"DocuSign keeps the account at {account['base_uri']}, not {record['base_uri']}; {AGAIN}"
+        )
     return Tenant(account["account_id"], account.get("account_name") or account["account_id"])
 
 
 def accounts(session: Session) -> Iterator[Account]:
     """Everyone, closed memberships too."""
-    total = 0
-
-    def users() -> Iterator[Account]:
-        nonlocal total
-        for page in _pages(session, "/users", "users", additional_info="true", status=",".join(STATUSES)):
-            total = int(page.get("totalSetSize") or 0)
-            yield from map(_account, page.get("users") or [])
-
-    return counted("DocuSign", users(), lambda: total)
+    return map(_account, _rows(session, "users", **WHOLE, status=",".join(STATUSES)))
 
 
 def account(session: Session, account_id: str) -> Account | None:
-    try:
-        return _account(session.get(f"/users/{account_id}", {"additional_info": "true"}))
-    except NotFoundError:
-        tenant(session)
-        return None
+    row = one(session, f"/users/{account_id}", WHOLE)
+    return _account(row) if row else None
 
 
 def find(session: Session, email: str) -> Account | None:
-    query = {"email": email, "additional_info": "true", "status": ",".join(STATUSES)}
-    pages = _pages(session, "/users", "users", **query)
-    return found((_account(row) for page in pages for row in page.get("users") or []), email)
+    return found(map(_account, _rows(session, "users", **WHOLE, email=email, status=",".join(STATUSES))), email)
 
 
 def create(session: Session, new: NewAccount) -> None:
@@ -100,7 +80,9 @@ def create(session: Session, new: NewAccount) -> None:
     if new.title:
         user["jobTitle"] = new.title
     if new.role:
-        user["permissionProfileId"] = _profile_id(session, new.role)
+        rows = session.get("/permission_profiles")["permissionProfiles"]
+        profiles = {row["permissionProfileId"]: row["permissionProfileName"] for row in rows}
+        user["permissionProfileId"] = chosen(session, "permission profile", new.role, profiles)
     if new.groups:
         user["groupList"] = [{"groupId": group} for group in new.groups]
     session.send("POST", "/users", json={"newUsers": [user]})
@@ -111,11 +93,7 @@ def remove(session: Session, account: Account) -> None:
 
 
 def groups(session: Session) -> dict[str, str]:
-    return {
-        group["groupId"]: group["groupName"]
-        for page in _pages(session, "/groups", "groups")
-        for group in page.get("groups") or []
-    }
+    return {group["groupId"]: group["groupName"] for group in _rows(session, "groups")}
 
 
 def join(session: Session, account: Account, group: str) -> None:
@@ -126,92 +104,29 @@ def leave(session: Session, account: Account, group: str) -> None:
     session.send("DELETE", f"/groups/{group}/users", json={"users": [{"userId": account.id}]})
 
 
-def refusal(response: httpx.Response) -> AppError | None:
+def said(response: httpx.Response) -> str:
     """Of the whole request, or of the one user in it."""
-    if (response.is_success and response.request.method == "GET") or response.status_code >= 500:
-        return None
-    body = _body(response)
-    if not response.is_success:
-        code, said = str(body.get("errorCode", "")), str(body.get("message", "no reason given"))
-        return _error(code, said) if code and response.status_code != 401 else None
-    items = [*(body.get("newUsers") or []), *(body.get("users") or [])]
-    details = [item["errorDetails"] for item in items if item.get("errorDetails")]
-    failed = [each for each in details if each.get("errorCode") not in (None, "", "SUCCESS")]
-    return _error(failed[0]["errorCode"], str(failed[0].get("message", "no reason given"))) if failed else None
+    body = response.json()
+    items = [*(body.get("newUsers") or ()), *(body.get("users") or ())]
+    details = [item["errorDetails"] for item in items if item.get("errorDetails")] if response.is_success else [body]
+    wrong = [each for each in details if each.get("errorCode") not in (None, "", "SUCCESS")]
+    return f"{wrong[0].get('message') or 'no reason given'} ({wrong[0]['errorCode']})" if wrong else ""
 
 
-def wait(response: httpx.Response, now: datetime) -> float | None:
-    """The hourly limit ends at a stated instant, or with the hour; bursts are counted over 30 seconds.
-
-    Either may come with 400 instead of 429.
-    """
-    code = str(_body(response).get("errorCode", "")) if response.status_code in (400, 429) else ""
-    if response.status_code != 429 and "INVOCATION_LIMIT_EXCEEDED" not in code:
-        return None
-    if (seconds := retry_after(response, now)) is not None:
-        return seconds
-    if "HOURLY" not in code:
-        return 30.0
-    reset = instant(response.headers.get("x-ratelimit-reset"))
-    return max(0.0, (reset - now).total_seconds()) if reset else 3600 - now.timestamp() % 3600
-
-
-def _error(code: str, said: str) -> AppError:
-    words, text = f"{code} {said}".upper().replace("_", " "), f"DocuSign: {said} ({code})"
-    if "ALREADY EXISTS" in words:
-        return AlreadyExistsError(f"{text}. Look under Users in DocuSign Admin, also among the closed ones")
-    if re.search(r"DOES NOT (EXIST|BELONG)|NOT FOUND|INVALID USERID", words):
-        return NotFoundError(text)
-    if code == "USER_LACKS_PERMISSIONS":
-        return MissingScopeError(f"{text}. Connect as an administrator of the account, {AGAIN}")
-    if code == "ACCOUNT_LACKS_PERMISSIONS":
-        return PlanTooLowError(f"{text}. Raise the plan, or do it by hand")
-    if re.search(r"\bLAST\b.*\bADMIN", words):
-        return LastOwnerError(f"{text}. Make somebody else an administrator first")
-    if re.search(r"\bSEATS?\b|\b(MAXIMUM|LIMIT|NUMBER)\b.*\bUSERS?\b|BILLING PLAN", words):
-        return NoSeatError(f"{text}. Buy a seat, or close somebody's membership")
-    return InvalidError(f"{text}. Correct it, or do it in DocuSign Admin")
-
-
-def _body(response: httpx.Response) -> dict[str, Any]:
-    try:
-        body = response.json()
-    except ValueError:
-        return {}
-    return body if isinstance(body, dict) else {}
-
-
-def _pages(session: Session, path: str, rows: str, **query: str) -> Iterator[dict[str, Any]]:
-    start = 0
-    while True:
-        page = session.get(path, {"count": 100, "start_position": start, **query})
-        yield page
-        size = len(page.get(rows) or ())
-        if not page.get("nextUri") or not size:
-            return
-        start += size
-
-
-def _profile_id(session: Session, role: str) -> str:
-    known = session.get("/permission_profiles")["permissionProfiles"]
-    for profile in known:
-        if role in (profile["permissionProfileId"], profile["permissionProfileName"]):
-            return str(profile["permissionProfileId"])
-    names = ", ".join(profile["permissionProfileName"] for profile in known)
-    raise InvalidError(f"DocuSign has no permission profile {role!r}; there are {names}")
+def _rows(session: Session, what: str, **query: str) -> Iterator[dict[str, Any]]:
+    return by_offset(session, f"/{what}", {"count": 100, **query}, what, "start_position", "totalSetSize")
 
 
 def _account(row: dict[str, Any]) -> Account:
-    given, family = split_name(row.get("userName"))
     admin = str(row.get("isAdmin")).casefold() == "true"
+    split = one_name(row.get("userName"))
+    given = {"given_name": row.get("firstName"), "family_name": row.get("lastName")}
     return Account(
         id=row["userId"],
         status=STATUSES[row["userStatus"]],
         user_name=row.get("email"),
-        emails=(row["email"],) if row.get("email") else (),
-        given_name=row.get("firstName") or given,
-        family_name=row.get("lastName") or family,
-        display_name=row.get("userName") or None,
+        emails=distinct((row.get("email"),)),
+        **split | {name: value for name, value in given.items() if value},
         last_activity=instant(row.get("lastLogin")),
         created_at=instant(row.get("userAddedToAccountDateTime")) or instant(row.get("createdDateTime")),
         role=row.get("permissionProfileName") or ("Admin" if admin else None),
@@ -223,6 +138,7 @@ def _account(row: dict[str, Any]) -> Account:
 
 
 APP = App(
+    module=__name__,
     slug="docusign",
     name="DocuSign",
     base_url="{base_uri}/restapi/v2.1/accounts/{account_id}",
@@ -265,15 +181,26 @@ APP = App(
     ),
     rate_limit="3,000 requests an hour for all apps of the account, 500 in 30 seconds",
     invites=True,
-    tenant=tenant,
-    accounts=accounts,
-    account=account,
-    find=find,
-    create=create,
-    remove=remove,
-    groups=groups,
-    join=join,
-    leave=leave,
-    refusal=refusal,
-    wait=wait,
+    refusals=(
+        # The hourly limit may come with 400; bursts are counted over 30 seconds.
+        Refusal(errors.RateLimitedError, "HOURLY_\\w*LIMIT_EXCEEDED", status=[400, 429], seconds=3600),
+        Refusal(errors.RateLimitedError, "INVOCATION_LIMIT_EXCEEDED", status=[400, 429], seconds=30),
+        Refusal(errors.RateLimitedError, status=[429], seconds=30),
+        Refusal(
+            errors.AlreadyExistsError,
+            "ALREADY[ _]EXISTS",
+            "Look under Users in DocuSign Admin, also among the closed ones",
+        ),
+        Refusal(errors.NotFoundError, "DOES[ _]NOT[ _](EXIST|BELONG)|NOT[ _]FOUND|INVALID[ _]USERID"),
+        Refusal(errors.MissingScopeError, "USER_LACKS_PERMISSIONS", "Connect as an administrator of the account"),
+        Refusal(errors.PlanTooLowError, "ACCOUNT_LACKS_PERMISSIONS"),
+        Refusal(errors.LastOwnerError, r"\bLAST\b.*\bADMIN"),
+        Refusal(
+            errors.NoSeatError,
+            r"(\b|_)SEATS?(\b|_)|\b(MAXIMUM|LIMIT|NUMBER)\b.*\bUSERS?\b|BILLING[ _]PLAN",
+            "Buy a seat, or close somebody's membership",
+        ),
+        Refusal(errors.InvalidError, "", "Correct it, or do it in DocuSign Admin"),
+    ),
+    refuses_with={200, 201, 404, *REFUSED},
 )

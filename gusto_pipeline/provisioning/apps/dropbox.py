@@ -10,26 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import datetime
 from typing import Any
 
 import httpx
 
+from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, counted, distinct, instant
-from gusto_pipeline.provisioning.errors import (
-    AlreadyExistsError,
-    AppError,
-    IncompleteReadError,
-    InvalidError,
-    LastOwnerError,
-    MissingScopeError,
-    NoSeatError,
-    NotFoundError,
-    OutcomeUnknownError,
-    PlanTooLowError,
-)
-from gusto_pipeline.provisioning.session import Session, retry_after
+from gusto_pipeline.provisioning.app import App, distinct, instant, names
+from gusto_pipeline.provisioning.errors import Refusal
+from gusto_pipeline.provisioning.reading import chosen, counted
+from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Consent, Field, oauth
 
 STATUSES = {
@@ -80,18 +70,16 @@ def create(session: Session, new: NewAccount) -> None:
         "send_welcome_email": True,
     }
     if new.role:
-        member["role_ids"] = [_role_id(session, new.role)]
+        rows = _read(session, "/team/members/get_available_team_member_roles")["roles"]
+        member["role_ids"] = [chosen(session, "role", new.role, {row["role_id"]: row["name"] for row in rows})]
     launch = session.json(session.send("POST", "/team/members/add_v2", json={"new_members": [member]}))
     (item,) = _finished(session, launch, "/team/members/add/job_status/get_v2")["complete"]
-    if item[".tag"] != "success":
-        raise _not_added(item[".tag"], new.email)
     for group in new.groups:
         join(session, _account(item), group)
 
 
 def suspend(session: Session, account: Account) -> None:
-    body = {"user": _user(account.id), "wipe_data": _wipes(session)}
-    session.send("POST", "/team/members/suspend", json=body)
+    session.send("POST", "/team/members/suspend", json={"user": _user(account.id), "wipe_data": _wipes(session)})
 
 
 def reactivate(session: Session, account: Account) -> None:
@@ -123,83 +111,24 @@ def groups(session: Session) -> dict[str, str]:
 
 
 def join(session: Session, account: Account, group: str) -> None:
-    member = {"user": _user(account.id), "access_type": {".tag": "member"}}
-    body = {"group": {".tag": "group_id", "group_id": group}, "members": [member], "return_members": False}
-    with suppress(AlreadyExistsError):
-        session.send("POST", "/team/groups/members/add", json=body)
+    with suppress(errors.AlreadyExistsError):
+        _change_group(session, "add", group, members=[{"user": _user(account.id), "access_type": {".tag": "member"}}])
 
 
 def leave(session: Session, account: Account, group: str) -> None:
-    users = [_user(account.id)]
-    body = {"group": {".tag": "group_id", "group_id": group}, "users": users, "return_members": False}
-    session.send("POST", "/team/groups/members/remove", json=body)
+    _change_group(session, "remove", group, users=[_user(account.id)])
 
 
-def refusal(response: httpx.Response) -> AppError | None:
-    status = response.status_code
-    if response.is_success or status >= 500 or status == 429:
-        return None
-    error, path = _error(response), response.request.url.path
-    tag = str(error.get(".tag"))
-    if status == 401 and tag == "missing_scope":
-        scope = error.get("required_scope", "needed")
-        return MissingScopeError(
-            f"Dropbox wants the scope {scope} for {path}. Tick it in the app's settings, then run: "
-            "gusto-pipeline connect dropbox"
-        )
-    if status == 403 and tag == "invalid_account_type":
-        return PlanTooLowError(f"Dropbox's plan does not include {path}. Raise the plan, or do it by hand")
-    if status == 403:
-        return MissingScopeError(f"Dropbox: {tag} on {path}. Connect as a team admin: gusto-pipeline connect dropbox")
-    if status == 409:
-        return _route_error(tag, path)
-    return InvalidError(f"Dropbox refuses {path}: {response.text[:200]}") if status == 400 else None
-
-
-def wait(response: httpx.Response, now: datetime) -> float | None:
-    """Of a 429 only: its header, else what its body says."""
-    if response.status_code != 429:
-        return None
-    asked = retry_after(response, now)
-    return float(_error(response).get("retry_after") or 1) if asked is None else asked
-
-
-def _route_error(tag: str, path: str) -> AppError:
-    if tag in ("user_not_found", "user_not_in_team", "group_not_found", "id_not_found"):
-        return NotFoundError(f"Dropbox: {tag} on {path}")
-    if tag in ("remove_last_admin", "suspend_last_admin"):
-        return LastOwnerError(f"Dropbox: {tag}. Make somebody else a team admin first")
-    if tag == "team_license_limit":
-        return NoSeatError("Dropbox has no free licence: buy one, or remove somebody")
-    if tag == "duplicate_user":
-        return AlreadyExistsError(f"Dropbox: {tag} on {path}: the person is in the group already")
-    if tag == "suspend_inactive_user":
-        return InvalidError("Dropbox: who has not joined yet cannot be suspended. Remove the invitation instead")
-    if tag == "user_unrecoverable":
-        return InvalidError("Dropbox: seven days have passed, the member cannot be restored. Invite the person anew")
-    if tag == "invalid_cursor":
-        return IncompleteReadError("Dropbox lost its place in the list. Read it again from the start")
-    return InvalidError(f"Dropbox refuses {path}: {tag}. Correct it, or do it in the Admin Console")
-
-
-def _not_added(tag: str, email: str) -> AppError:
-    if tag in ("team_license_limit", "free_team_member_limit_reached"):
-        return NoSeatError(f"Dropbox has no free licence for {email}: buy one, or remove somebody")
-    if tag == "user_already_on_team":
-        return AlreadyExistsError(
-            f"Dropbox has {email} in the team, or removed less than seven days ago: then restore the account"
-        )
-    if tag == "user_on_another_team":
-        return InvalidError(f"Dropbox has {email} in another team: the person must leave that one first")
-    return InvalidError(f"Dropbox does not add {email}: {tag}. Correct it, or do it in the Admin Console")
-
-
-def _error(response: httpx.Response) -> dict[str, Any]:
-    try:
-        error = response.json()["error"]
-    except (ValueError, LookupError, TypeError):
-        return {}
-    return error if isinstance(error, dict) else {}
+def said(response: httpx.Response) -> str:
+    """Of a route; or, inside a success, of the one person who was to be added."""
+    if response.status_code == 400:
+        return response.text[:200]
+    body = response.json()
+    if response.is_success:
+        wrong = next((item for item in body.get("complete") or () if item[".tag"] != "success"), {".tag": ""})
+        return f"{wrong['.tag']} {wrong.get(wrong['.tag']) or ''}"
+    scope = body["error"].get("required_scope")
+    return f"{body['error']['.tag']}{f', it wants the scope {scope}' if scope else ''}"
 
 
 def _read(session: Session, path: str, body: dict[str, Any] | None = None) -> Any:
@@ -229,19 +158,13 @@ def _finished(session: Session, answer: dict[str, Any], status_path: str) -> dic
         session.sleep(1 if n < 10 else 5)
         answer = _read(session, status_path, {"async_job_id": job})
     if answer[".tag"] != "complete":
-        raise OutcomeUnknownError(f"Dropbox has not finished ({answer['.tag']}). Look there before trying again")
+        raise errors.OutcomeUnknownError(f"Dropbox has not finished ({answer['.tag']}). Look there before trying again")
     return answer
 
 
-def _role_id(session: Session, role: str) -> str:
-    if role.startswith("pid_dbtmr:"):
-        return role
-    known = {
-        row["name"]: row["role_id"] for row in _read(session, "/team/members/get_available_team_member_roles")["roles"]
-    }
-    if role not in known:
-        raise InvalidError(f"Dropbox has no role {role!r}; there are {', '.join(known)}")
-    return known[role]
+def _change_group(session: Session, how: str, group: str, **who: Any) -> None:
+    body = {"group": {".tag": "group_id", "group_id": group}, **who, "return_members": False}
+    session.send("POST", f"/team/groups/members/{how}", json=body)
 
 
 def _user(account_id: str) -> dict[str, str]:
@@ -261,9 +184,7 @@ def _account(row: dict[str, Any]) -> Account:
         status=STATUSES[profile["status"][".tag"]],
         user_name=profile.get("email"),
         emails=distinct((profile.get("email"), *others)),
-        given_name=name.get("given_name") or None,
-        family_name=name.get("surname") or None,
-        display_name=name.get("display_name") or None,
+        **names(name.get("given_name"), name.get("surname"), name.get("display_name")),
         created_at=instant(profile.get("joined_on") or profile.get("invited_on")),
         role=role,
         admin="admin" in role.lower(),
@@ -275,6 +196,7 @@ def _account(row: dict[str, Any]) -> Account:
 
 
 APP = App(
+    module=__name__,
     slug="dropbox",
     name="Dropbox",
     base_url="https://api.dropboxapi.com/2",
@@ -282,9 +204,7 @@ APP = App(
     sign_in=oauth(
         Consent(
             url="https://www.dropbox.com/oauth2/authorize",
-            scopes=(
-                "team_info.read", "members.read", "members.write", "members.delete", "groups.read", "groups.write",
-            ),
+            scopes=("team_info.read", "members.read", "members.write", "members.delete", "groups.read", "groups.write"),
             extra={"token_access_type": "offline"},
         ),
         "https://api.dropboxapi.com/oauth2/token",
@@ -298,19 +218,20 @@ APP = App(
     ),
     rate_limit="not published",
     invites=True,
-    tenant=tenant,
-    accounts=accounts,
-    account=account,
-    find=find,
-    create=create,
-    suspend=suspend,
-    reactivate=reactivate,
-    remove=remove,
-    restore=restore,
-    invite_again=invite_again,
-    groups=groups,
-    join=join,
-    leave=leave,
-    refusal=refusal,
-    wait=wait,
-)  # fmt: skip
+    refuses_with=[200, 409],
+    refusals=(
+        Refusal(errors.MissingScopeError, "^missing_scope", "Tick it in the app's settings", status=[401]),
+        Refusal(errors.PlanTooLowError, "^invalid_account_type", status=[403]),
+        Refusal(errors.MissingScopeError, "", "Connect as a team admin", status=[403]),
+        Refusal(errors.NotFoundError, "^(user_not_found|user_not_in_team|group_not_found|id_not_found)"),
+        Refusal(errors.LastOwnerError, "^(remove|suspend)_last_admin", "Make somebody else a team admin first"),
+        Refusal(errors.NoSeatError, "^(team_license_limit|free_team_member_limit_reached)"),
+        Refusal(errors.AlreadyExistsError, "^duplicate_user", "The person is in the group already"),
+        Refusal(errors.AlreadyExistsError, "^user_already_on_team", "If removed lately, restore the account instead"),
+        Refusal(errors.InvalidError, "^user_on_another_team", "The person must leave that one first"),
+        Refusal(errors.InvalidError, "^suspend_inactive_user", "Not joined yet: remove the invitation instead"),
+        Refusal(errors.InvalidError, "^user_unrecoverable", "Seven days have passed. Invite the person anew"),
+        Refusal(errors.IncompleteReadError, "^invalid_cursor", "It lost its place: read the list again from the start"),
+        Refusal(errors.InvalidError, "", "Correct it, or do it in the Admin Console", status=[200, 400, 409]),
+    ),
+)

@@ -13,16 +13,11 @@ from urllib.parse import quote
 
 import httpx
 
+from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, counted, found, instant
-from gusto_pipeline.provisioning.errors import (
-    AlreadyExistsError,
-    AppError,
-    InvalidError,
-    LastOwnerError,
-    MissingScopeError,
-    NotFoundError,
-)
+from gusto_pipeline.provisioning.app import App, instant, names
+from gusto_pipeline.provisioning.errors import REFUSED, Refusal
+from gusto_pipeline.provisioning.reading import counted, found
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Field, client_credentials
 
@@ -79,35 +74,10 @@ def leave(session: Session, account: Account, group: str) -> None:
     session.send("DELETE", f"{_path(account.emails[0])}/groups", params={"group-uuid": group})
 
 
-def refusal(response: httpx.Response) -> AppError | None:
-    if response.is_success or response.status_code in (401, 429) or response.status_code >= 500:
-        return None
-    text = f"Dynatrace: {(said := _said(response))}"
-    if response.status_code == 403:
-        return MissingScopeError(
-            f"{text}. Give the OAuth client the scopes account-idm-read and account-idm-write, then run: "
-            "gusto-pipeline connect dynatrace"
-        )
-    if "not found" in said.lower() or response.status_code == 404:
-        return NotFoundError(text)
-    if "already" in said.lower() or response.status_code == 409:
-        return AlreadyExistsError(f"{text}. Look under User management in Account Management")
-    if "last" in said.lower() and "admin" in said.lower():
-        return LastOwnerError(f"{text}. Make somebody else an account administrator first")
-    return InvalidError(f"{text}. Correct it, or do it in Account Management")
-
-
-def _said(response: httpx.Response) -> str:
+def said(response: httpx.Response) -> str:
     """The message, wherever it is: gateways wrap it."""
-    try:
-        body = response.json()
-    except ValueError:
-        return "no reason given"
-    error = body.get("error") if isinstance(body, dict) else None
-    for place in (body, error):
-        if isinstance(place, dict) and place.get("message"):
-            return str(place["message"])
-    return "no reason given"
+    body = response.json()
+    return str(body.get("message") or body["error"]["message"])
 
 
 def _path(email: str) -> str:
@@ -115,15 +85,13 @@ def _path(email: str) -> str:
 
 
 def _account(row: dict[str, Any]) -> Account:
-    given, family, login = row.get("name") or None, row.get("surname") or None, row.get("userLoginMetadata") or {}
+    login = row.get("userLoginMetadata") or {}
     return Account(
         id=row["uid"],
         status=STATUSES[row.get("userStatus", "ACTIVE")],
         user_name=row["email"],
         emails=(row["email"],),
-        given_name=given,
-        family_name=family,
-        display_name=" ".join(filter(None, (given, family))) or None,
+        **names(row.get("name"), row.get("surname")),
         last_activity=instant(login.get("lastSuccessfulLogin")),
         created_at=instant(login.get("createdAt")),
         raw=row,
@@ -131,6 +99,7 @@ def _account(row: dict[str, Any]) -> Account:
 
 
 APP = App(
+    module=__name__,
     slug="dynatrace",
     name="Dynatrace",
     base_url="https://api.dynatrace.com/iam/v1/accounts/{account_uuid}",
@@ -150,14 +119,19 @@ APP = App(
     ),
     rate_limit="not published",
     invites=True,
-    tenant=tenant,
-    accounts=accounts,
-    account=account,
-    find=find,
-    create=create,
-    remove=remove,
-    groups=groups,
-    join=join,
-    leave=leave,
-    refusal=refusal,
+    refuses_with={404, *REFUSED},
+    refusals=(
+        Refusal(
+            errors.MissingScopeError,
+            "",
+            "Give the OAuth client the scopes account-idm-read and account-idm-write",
+            status=[403],
+        ),
+        Refusal(errors.NotFoundError, "not found"),
+        Refusal(errors.NotFoundError, status=[404]),
+        Refusal(errors.AlreadyExistsError, "already", "Look under User management in Account Management"),
+        Refusal(errors.AlreadyExistsError, "", "Look under User management in Account Management", status=[409]),
+        Refusal(errors.LastOwnerError, "last.*admin|admin.*last", "Make somebody else an account administrator first"),
+        Refusal(errors.InvalidError, "", "Correct it, or do it in Account Management", status=REFUSED),
+    ),
 )

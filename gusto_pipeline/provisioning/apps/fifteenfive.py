@@ -15,19 +15,13 @@ from typing import Any
 
 import httpx
 
+from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, counted, found, instant
-from gusto_pipeline.provisioning.errors import (
-    AlreadyExistsError,
-    AppError,
-    InvalidError,
-    MissingScopeError,
-    NoSeatError,
-    NotFoundError,
-    SignInError,
-)
+from gusto_pipeline.provisioning.app import App, distinct, instant, names
+from gusto_pipeline.provisioning.errors import Refusal
+from gusto_pipeline.provisioning.reading import by_link, found, one
 from gusto_pipeline.provisioning.session import Session
-from gusto_pipeline.provisioning.signin import Field, Record, api_key
+from gusto_pipeline.provisioning.signin import Field, api_key
 
 
 def tenant(session: Session) -> Tenant:
@@ -42,11 +36,8 @@ def accounts(session: Session) -> Iterator[Account]:
 
 
 def account(session: Session, account_id: str) -> Account | None:
-    try:
-        return _account(session.get(f"/user/{account_id}/"))
-    except NotFoundError:
-        tenant(session)
-        return None
+    row = one(session, f"/user/{account_id}/")
+    return _account(row) if row else None
 
 
 def find(session: Session, email: str) -> Account | None:
@@ -58,17 +49,12 @@ def create(session: Session, new: NewAccount) -> None:
     employee = {"employee_id": new.employee_number} if new.employee_number else {}
     taken = [_people(session, **query) for query in ({"email": new.email}, employee) if query]
     for there in chain(*taken):
-        raise AlreadyExistsError(
+        raise errors.AlreadyExistsError(
             f"15Five has account {there.id} with this address or employee id, which creating would change. Change or "
             "reactivate that one, or correct its employee id"
         )
-    person = {
-        "email": new.email,
-        "first_name": new.given_name,
-        "last_name": new.family_name,
-        "is_active": True,
-        **employee,
-    }
+    name = {"first_name": new.given_name, "last_name": new.family_name}
+    person: dict[str, Any] = {"email": new.email, **name, "is_active": True, **employee}
     if sender := session.record.get("welcome_from"):
         person["send_welcome_from_user_id"] = int(sender)
     session.send("POST", "/user/bulk/", json=[person])
@@ -76,8 +62,11 @@ def create(session: Session, new: NewAccount) -> None:
         _put(session, made, company_groups_ids=sorted({*map(int, made.groups), *map(int, new.groups)}))
 
 
-def deactivate(session: Session, account: Account) -> None:
+def suspend(session: Session, account: Account) -> None:
     _put(session, account, is_active=False)
+
+
+remove = suspend
 
 
 def reactivate(session: Session, account: Account) -> None:
@@ -85,7 +74,7 @@ def reactivate(session: Session, account: Account) -> None:
 
 
 def groups(session: Session) -> dict[str, str]:
-    return {str(row["id"]): row["name"] for page in _pages(session, "/group/") for row in page["results"]}
+    return {str(row["id"]): row["name"] for row in _rows(session, "/group/")}
 
 
 def join(session: Session, account: Account, group: str) -> None:
@@ -96,63 +85,24 @@ def leave(session: Session, account: Account, group: str) -> None:
     _put(session, account, company_groups_ids=[int(each) for each in account.groups if each != group])
 
 
-def refusal(response: httpx.Response) -> AppError | None:
-    said = _said(response) if response.is_client_error else ""
-    match response.status_code:
-        case 401:
-            return SignInError(
-                f"15Five does not accept the key, which lapses after a year: {said}. Make one under Settings, "
-                "Integrations, Public API, then run: gusto-pipeline connect 15five"
-            )
-        case 403:
-            return MissingScopeError(
-                f"15Five: {said}. Make a key for the whole public API, or let the identity provider do it where SCIM "
-                "is on, then run: gusto-pipeline connect 15five"
-            )
-        case 400 if "licen" in said.lower() or "seat" in said.lower():
-            return NoSeatError(f"15Five has no free licence: {said}. Buy one, or deactivate somebody")
-        case 400:
-            return InvalidError(f"15Five refuses {response.request.url.path}: {said}. Correct it, and try again")
-    return None
-
-
-def _said(response: httpx.Response) -> str:
+def said(response: httpx.Response) -> str:
     """`detail`, or what is wrong with each field."""
-    try:
-        body = response.json()
-    except ValueError:
-        return "no reason given"
-    rows = [row for row in (body if isinstance(body, list) else [body]) if isinstance(row, dict)]
-    said = [
-        f"{name}: {' '.join(map(str, what)) if isinstance(what, list) else what}" if name != "detail" else str(what)
-        for row in rows
+    body = response.json()
+    parts = [
+        f"{'' if name == 'detail' else f'{name}: '}{' '.join(map(str, what)) if isinstance(what, list) else what}"
+        for row in (body if isinstance(body, list) else [body])
         for name, what in row.items()
     ]
-    return "; ".join(said) or "no reason given"
+    return "; ".join(parts)
 
 
 def _people(session: Session, **query: str) -> Iterator[Account]:
-    return chain(_half(session, is_active="true", **query), _half(session, is_active="false", **query))
+    halves = (_rows(session, "/user/", is_active=active, **query) for active in ("true", "false"))
+    return map(_account, chain.from_iterable(halves))
 
 
-def _half(session: Session, **query: str) -> Iterator[Account]:
-    total = 0
-
-    def people() -> Iterator[Account]:
-        nonlocal total
-        for page in _pages(session, "/user/", **query):
-            total = page.get("count") or 0
-            yield from map(_account, page["results"])
-
-    return counted("15Five", people(), lambda: total)
-
-
-def _pages(session: Session, path: str, **query: str) -> Iterator[dict[str, Any]]:
-    page = session.get(path, {"page_size": 100, **query})
-    yield page
-    while page.get("next"):
-        page = session.get(page["next"])
-        yield page
+def _rows(session: Session, path: str, **query: str) -> Iterator[dict[str, Any]]:
+    return by_link(session, path, {"page_size": 100, **query}, "results", "next", total="count")
 
 
 def _put(session: Session, account: Account, **facts: Any) -> None:
@@ -160,16 +110,13 @@ def _put(session: Session, account: Account, **facts: Any) -> None:
 
 
 def _account(row: dict[str, Any]) -> Account:
-    given, family = row.get("first_name") or None, row.get("last_name") or None
     never = "last_login_ts" in row and row["last_login_ts"] is None
     return Account(
         id=str(row["id"]),
         status=Status.SUSPENDED if not row["is_active"] else Status.INVITED if never else Status.ACTIVE,
         user_name=row.get("email"),
-        emails=(row["email"],) if row.get("email") else (),
-        given_name=given,
-        family_name=family,
-        display_name=" ".join(filter(None, (given, family))) or None,
+        emails=distinct((row.get("email"),)),
+        **names(row.get("first_name"), row.get("last_name")),
         last_activity=instant(row.get("last_login_ts")),
         created_at=instant(row.get("create_ts")),
         role="Company admin" if row.get("is_company_admin") else "Reviewer" if row.get("is_reviewer") else "Member",
@@ -181,15 +128,8 @@ def _account(row: dict[str, Any]) -> Account:
     )
 
 
-def _bare(record: Record) -> dict[str, str]:
-    return {"Authorization": record["api_key"]}
-
-
-def _behind_bearer(record: Record) -> dict[str, str]:
-    return {"Authorization": f"Bearer {record['api_key']}"}
-
-
 APP = App(
+    module=__name__,
     slug="15five",
     name="15Five",
     base_url="https://{subdomain}.15five.com/api/public",
@@ -198,8 +138,8 @@ APP = App(
         Field("api_key", "API key (15Five: Settings, Integrations, Public API)", secret=True),
         Field("subdomain", "Company address, the first part of <company>.15five.com", default="my"),
         Field("welcome_from", "User id that welcome mails come from; empty for no mails", default=""),
-        headers=_bare,
-        or_else=_behind_bearer,
+        headers=lambda record: {"Authorization": record["api_key"]},
+        or_else=lambda record: {"Authorization": f"Bearer {record['api_key']}"},
     ),
     removal="deactivates",
     removal_note=(
@@ -207,16 +147,21 @@ APP = App(
         "15Five's support"
     ),
     rate_limit="not published; counted by IP address",
-    tenant=tenant,
-    accounts=accounts,
-    account=account,
-    find=find,
-    create=create,
-    suspend=deactivate,
-    reactivate=reactivate,
-    remove=deactivate,
-    groups=groups,
-    join=join,
-    leave=leave,
-    refusal=refusal,
+    refuses_with=[400],
+    refusals=(
+        Refusal(
+            errors.SignInError,
+            "",
+            "The key lapses after a year. Make one under Settings, Integrations, Public API",
+            status=[401],
+        ),
+        Refusal(
+            errors.MissingScopeError,
+            "",
+            "Make a key for the whole public API, or let the identity provider do it where SCIM is on",
+            status=[403],
+        ),
+        Refusal(errors.NoSeatError, "licen|seat", "Buy one, or deactivate somebody"),
+        Refusal(errors.InvalidError),
+    ),
 )

@@ -11,23 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import httpx
 
+from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, counted, distinct, found, instant, split_name
-from gusto_pipeline.provisioning.errors import (
-    AlreadyExistsError,
-    AppError,
-    InvalidError,
-    LastOwnerError,
-    MissingScopeError,
-    NoSeatError,
-    NotFoundError,
-)
-from gusto_pipeline.provisioning.session import Session, retry_after
+from gusto_pipeline.provisioning.app import App, distinct, instant, one_name
+from gusto_pipeline.provisioning.errors import Refusal
+from gusto_pipeline.provisioning.reading import by_link, chosen, counted, found
+from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Consent, Field, oauth
 
 INVITATION = "invitation:"
@@ -42,7 +36,7 @@ MEMBER = f"query($org: String!, $login: String!) {{user(login: $login) {{{PERSON
 
 
 def tenant(session: Session) -> Tenant:
-    response = session.send("GET", f"/orgs/{session.record['org']}")
+    response = session.send("GET", _org(session))
     org, scopes = session.json(response), response.headers.get("x-oauth-scopes", "")
     return Tenant(str(org["id"]), org.get("name") or org["login"], tuple(filter(None, scopes.split(", "))))
 
@@ -68,16 +62,16 @@ def account(session: Session, account_id: str) -> Account | None:
         return next((a for name in lists for a in _invitations(session, name) if a.id == account_id), None)
     try:
         user = session.get(f"/user/{account_id}")
-        membership = session.get(f"/orgs/{session.record['org']}/memberships/{user['login']}")
-    except NotFoundError:
-        session.get(f"/orgs/{session.record['org']}/invitations", {"per_page": 1})  # proves that we would see them
+        membership = session.get(f"{_org(session)}/memberships/{user['login']}")
+    except errors.NotFoundError:
+        session.get(f"{_org(session)}/invitations", {"per_page": 1})  # proves that we would see them
         return None
     if membership["state"] != "active":
         return None  # listed as an invitation
     admins = _admins(session) if membership["role"] == "admin" else set()
     try:
         person = _graphql(session, MEMBER, login=user["login"])["user"] or {}
-    except NotFoundError:
+    except errors.NotFoundError:
         person = {}
     return _member(user, person, admins)
 
@@ -90,13 +84,9 @@ def create(session: Session, new: NewAccount) -> None:
     """Invites by address; role is `direct_member`, `admin` or `billing_manager`, groups are slugs of teams."""
     body: dict[str, Any] = {"email": new.email, "role": new.role or "direct_member"}
     if new.groups:
-        ids = {team["slug"]: team["id"] for team in _pages(session, f"/orgs/{session.record['org']}/teams")}
-        if unknown := set(new.groups) - ids.keys():
-            raise InvalidError(
-                f"GitHub has no team {', '.join(sorted(unknown))}: correct the groups of this connection"
-            )
-        body["team_ids"] = [ids[slug] for slug in new.groups]
-    session.send("POST", f"/orgs/{session.record['org']}/invitations", json=body)
+        teams = {str(team["id"]): team["slug"] for team in _rows(session, "teams")}
+        body["team_ids"] = [int(chosen(session, "team", slug, teams)) for slug in new.groups]
+    session.send("POST", f"{_org(session)}/invitations", json=body)
 
 
 def invite_again(session: Session, account: Account) -> None:
@@ -104,101 +94,78 @@ def invite_again(session: Session, account: Account) -> None:
 
     Teams that the old one named are not known and have to be joined later.
     """
-    with suppress(NotFoundError):  # one that has failed may need no cancelling
+    with suppress(errors.NotFoundError):  # one that has failed may need no cancelling
         cancel_invitation(session, account)
     if account.emails:
         body = {"email": account.emails[0], "role": account.raw["role"]}
-        session.send("POST", f"/orgs/{session.record['org']}/invitations", json=body)
+        session.send("POST", f"{_org(session)}/invitations", json=body)
     else:  # invited by login
         role = {"role": "admin" if account.admin else "member"}
-        session.send("PUT", f"/orgs/{session.record['org']}/memberships/{_login(account)}", json=role)
+        session.send("PUT", f"{_org(session)}/memberships/{_login(account)}", json=role)
 
 
 def cancel_invitation(session: Session, account: Account) -> None:
-    number = account.id.removeprefix(INVITATION)
-    session.send("DELETE", f"/orgs/{session.record['org']}/invitations/{number}")
+    session.send("DELETE", f"{_org(session)}/invitations/{account.id.removeprefix(INVITATION)}")
 
 
 def remove(session: Session, account: Account) -> None:
-    session.send("DELETE", f"/orgs/{session.record['org']}/memberships/{_login(account)}")
+    session.send("DELETE", f"{_org(session)}/memberships/{_login(account)}")
 
 
 def groups(session: Session) -> dict[str, str]:
     """Teams, by slug."""
-    return {team["slug"]: team["name"] for team in _pages(session, f"/orgs/{session.record['org']}/teams")}
+    return {team["slug"]: team["name"] for team in _rows(session, "teams")}
 
 
 def join(session: Session, account: Account, group: str) -> None:
-    path = f"/orgs/{session.record['org']}/teams/{group}/memberships/{_login(account)}"
-    session.send("PUT", path, json={"role": "member"})
+    session.send("PUT", _membership(session, account, group), json={"role": "member"})
 
 
 def leave(session: Session, account: Account, group: str) -> None:
-    session.send("DELETE", f"/orgs/{session.record['org']}/teams/{group}/memberships/{_login(account)}")
+    session.send("DELETE", _membership(session, account, group))
 
 
-def refusal(response: httpx.Response) -> AppError | None:
+def said(response: httpx.Response) -> str:
+    """With what headers say; GraphQL refuses with status 200."""
+    body, headers = response.json(), response.headers
     if response.is_success:
-        return _graphql_refusal(_graphql_errors(response))
-    body = _body(response)
-    said = str(body.get("message", "no reason given"))
-    if response.status_code == 403:
-        if "x-github-sso" in response.headers:
-            return MissingScopeError(
-                "GitHub: the organization demands single sign-on and this connection is not authorized for it. "
-                "Sign in to the organization in the browser, then run: gusto-pipeline connect github"
-            )
-        if "last" in said and ("owner" in said or "admin" in said):
-            return LastOwnerError(f"GitHub: {said}. Make somebody else an owner of the organization first")
-        wanted = response.headers.get("x-accepted-oauth-scopes")
-        scopes = f" (it takes one of the scopes {wanted})" if wanted else ""
-        return MissingScopeError(
-            f"GitHub: {said}{scopes}. Connect as an owner of the organization, run: gusto-pipeline connect github"
-        )
-    if response.status_code == 422:
-        errors = [error for error in body.get("errors") or [] if isinstance(error, dict)]
-        said = "; ".join([said, *(str(error["message"]) for error in errors if error.get("message"))])
-        if "seat" in said or any(error.get("code") == "no_seat" for error in errors):
-            return NoSeatError(f"GitHub has no free seat: {said}. Buy one, or remove somebody")
-        if "already" in said:
-            return AlreadyExistsError(f"GitHub: {said}. Look for the login under People in the organization")
-        return InvalidError(f"GitHub: {said}. Correct it, or invite the person by hand")
-    return None
+        wrong = body.get("errors") or () if response.request.url.path.endswith("/graphql") else ()
+        return "; ".join(f"{error.get('message')} ({error.get('type')})" for error in wrong)
+    rows = [error for error in body.get("errors") or () if isinstance(error, dict)]
+    parts = [body.get("message"), *(each for error in rows for each in (error.get("message"), error.get("code")))]
+    if "retry-after" in headers or headers.get("x-ratelimit-remaining") == "0":
+        parts.append("rate limit")
+    if "x-github-sso" in headers:
+        parts.append("the organization demands single sign-on, and this connection is not authorized for it")
+    if response.status_code == 403 and (wanted := headers.get("x-accepted-oauth-scopes")):
+        parts.append(f"it takes one of the scopes {wanted}")
+    return "; ".join(str(part) for part in parts if part)
 
 
-def wait(response: httpx.Response, now: datetime) -> float | None:
-    """The hourly limit says when it ends, a secondary one how long to wait, or nothing: then a minute is due."""
-    limited = any(error.get("type") == "RATE_LIMITED" for error in _graphql_errors(response))
-    if response.status_code not in (403, 429) and not limited:
-        return None
-    if (seconds := retry_after(response, now)) is not None:
-        return seconds
-    end = instant(response.headers.get("x-ratelimit-reset"))
-    if end and response.headers.get("x-ratelimit-remaining") == "0":
-        return max(0.0, (end - now).total_seconds())
-    return 60.0 if limited or "secondary rate limit" in str(_body(response).get("message")) else None
+def _org(session: Session) -> str:
+    return f"/orgs/{session.record['org']}"
 
 
-def _pages(session: Session, path: str, **query: str) -> Iterator[dict[str, Any]]:
-    response = session.send("GET", path, params={"per_page": 100, **query})
-    yield from session.json(response)
-    while following := response.links.get("next"):
-        response = session.send("GET", following["url"])
-        yield from session.json(response)
+def _membership(session: Session, account: Account, team: str) -> str:
+    return f"{_org(session)}/teams/{team}/memberships/{_login(account)}"
+
+
+def _rows(session: Session, what: str, **query: str) -> Iterator[dict[str, Any]]:
+    return by_link(session, f"{_org(session)}/{what}", {"per_page": 100, **query})
 
 
 def _admins(session: Session) -> set[int]:
-    return {user["id"] for user in _pages(session, f"/orgs/{session.record['org']}/members", role="admin")}
+    return {user["id"] for user in _rows(session, "members", role="admin")}
 
 
 def _members(session: Session) -> Iterable[Account]:
     admins, (people, total) = _admins(session), _people(session)
-    rows = _pages(session, f"/orgs/{session.record['org']}/members")
-    return counted("GitHub", (_member(row, people.get(row["id"], {}), admins) for row in rows), lambda: total)
+    members = (_member(row, people.get(row["id"], {}), admins) for row in _rows(session, "members"))
+    return counted("GitHub", members, lambda: total)
 
 
 def _invitations(session: Session, which: str) -> Iterator[Account]:
-    return map(_invitation, _pages(session, f"/orgs/{session.record['org']}/{which}"))
+    return map(_invitation, _rows(session, which))
 
 
 def _people(session: Session) -> tuple[dict[int, dict[str, Any]], int | None]:
@@ -208,7 +175,7 @@ def _people(session: Session) -> tuple[dict[int, dict[str, Any]], int | None]:
     while True:
         try:
             page = _graphql(session, MEMBERS, after=after)["organization"]["membersWithRole"]
-        except NotFoundError:
+        except errors.NotFoundError:
             return {}, None
         people |= {node["databaseId"]: node for node in page["nodes"] if node}
         if not page["pageInfo"]["hasNextPage"]:
@@ -222,48 +189,21 @@ def _graphql(session: Session, query: str, **variables: Any) -> dict[str, Any]:
     return data
 
 
-def _graphql_errors(response: httpx.Response) -> list[dict[str, Any]]:
-    """GraphQL refuses with status 200."""
-    if not response.is_success or not response.request.url.path.endswith("/graphql"):
-        return []
-    errors: list[dict[str, Any]] = _body(response).get("errors") or []
-    return errors
-
-
-def _graphql_refusal(errors: list[dict[str, Any]]) -> AppError | None:
-    said = "; ".join(str(error.get("message")) for error in errors)
-    kinds = {error.get("type") for error in errors}
-    if kinds & {"FORBIDDEN", "INSUFFICIENT_SCOPES"}:
-        return MissingScopeError(f"GitHub: {said} Grant it, run: gusto-pipeline connect github")
-    return AppError(f"GitHub: {said}. Try again later") if errors else None
-
-
-def _body(response: httpx.Response) -> dict[str, Any]:
-    try:
-        body = response.json()
-    except ValueError:
-        return {}
-    return body if isinstance(body, dict) else {}
-
-
 def _login(account: Account) -> str:
     if not account.user_name:
-        raise InvalidError(f"GitHub: {account.id} has no login until it is accepted. Try again after that")
+        raise errors.InvalidError(f"GitHub: {account.id} has no login until it is accepted. Try again after that")
     return account.user_name
 
 
 def _member(user: dict[str, Any], person: dict[str, Any], admins: set[int]) -> Account:
     name, admin = person.get("name") or user.get("name"), user["id"] in admins
-    given, family = split_name(name)
     addresses = [*(person.get("organizationVerifiedDomainEmails") or []), person.get("email"), user.get("email")]
     return Account(
         id=str(user["id"]),
         status=Status.ACTIVE,
         user_name=user["login"],
         emails=distinct(addresses),
-        given_name=given,
-        family_name=family,
-        display_name=name or user["login"],
+        **one_name(name) | {"display_name": name or user["login"]},
         role="Owner" if admin else "Member",
         admin=admin,
         owner=admin and len(admins) == 1,
@@ -273,13 +213,12 @@ def _member(user: dict[str, Any], person: dict[str, Any], admins: set[int]) -> A
 
 
 def _invitation(row: dict[str, Any]) -> Account:
-    at = instant(row.get("created_at"))
-    role = row.get("role")
+    at, role = instant(row.get("created_at")), row.get("role")
     return Account(
         id=f"{INVITATION}{row['id']}",
         status=Status.INVITED,
         user_name=row.get("login"),
-        emails=(row["email"],) if row.get("email") else (),
+        emails=distinct((row.get("email"),)),
         display_name=row.get("login"),
         invited_until=instant(row.get("failed_at")) or (at + INVITATION_LIFE if at else None),
         created_at=at,
@@ -290,6 +229,7 @@ def _invitation(row: dict[str, Any]) -> Account:
 
 
 APP = App(
+    module=__name__,
     slug="github",
     name="GitHub",
     base_url="https://api.github.com",
@@ -308,17 +248,16 @@ APP = App(
     rate_limit="5,000 requests an hour and fewer in bursts; 50 invitations a day, 500 in paid or older organizations",
     invites=True,
     invitation_life=INVITATION_LIFE,
-    tenant=tenant,
-    accounts=accounts,
-    account=account,
-    find=find,
-    create=create,
-    remove=remove,
-    invite_again=invite_again,
-    cancel_invitation=cancel_invitation,
-    groups=groups,
-    join=join,
-    leave=leave,
-    refusal=refusal,
-    wait=wait,
+    refusals=(
+        Refusal(errors.RateLimitedError, "rate limit", status=[403, 429], seconds=60),
+        Refusal(errors.RateLimitedError, "RATE_LIMITED", status=[200], call="/graphql$", seconds=60),
+        Refusal(errors.MissingScopeError, r"FORBIDDEN|INSUFFICIENT_SCOPES", "Grant it", status=[200], call="/graphql$"),
+        Refusal(errors.AppError, "", "Try again later", status=[200], call="/graphql$"),
+        Refusal(errors.MissingScopeError, "single sign-on", "Sign in to the organization in the browser", status=[403]),
+        Refusal(errors.LastOwnerError, "last.*(owner|admin)", "Make somebody else an owner first", status=[403]),
+        Refusal(errors.MissingScopeError, "", "Connect as an owner of the organization", status=[403]),
+        Refusal(errors.NoSeatError, "seat", status=[422]),
+        Refusal(errors.AlreadyExistsError, "already", "Look for the login under People there", status=[422]),
+        Refusal(errors.InvalidError, "", "Correct it, or invite the person by hand", status=[422]),
+    ),
 )

@@ -13,27 +13,16 @@ import json
 import secrets
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 
+from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, distinct, found, instant
-from gusto_pipeline.provisioning.errors import (
-    AlreadyExistsError,
-    AppError,
-    DomainNotVerifiedError,
-    InvalidError,
-    LastOwnerError,
-    MissingScopeError,
-    NoSeatError,
-    NotFoundError,
-    OutcomeUnknownError,
-    OwnsContentError,
-    SignInError,
-)
+from gusto_pipeline.provisioning.app import App, distinct, instant, names
+from gusto_pipeline.provisioning.errors import Refusal
+from gusto_pipeline.provisioning.reading import by_cursor, found
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Consent, Field, Record, oauth, signed_assertion
 
@@ -46,6 +35,7 @@ SCOPES = tuple(
     f"https://www.googleapis.com/auth/{scope}" for scope in (*(f"admin.{each}" for each in RIGHTS), "apps.licensing")
 )
 LOOKS = (5, 10, 20, 40, 80, 160)  # seconds between looks at a transfer, which may also take hours
+FULL = {"projection": "full"}
 
 
 def tenant(session: Session) -> Tenant:
@@ -62,16 +52,16 @@ def accounts(session: Session) -> Iterator[Account]:
 
 def account(session: Session, account_id: str) -> Account | None:
     try:
-        return _account(session.get(_path(account_id), {"projection": "full"}))
-    except NotFoundError:
+        return _account(session.get(_path(account_id), FULL))
+    except errors.NotFoundError:
         return next((a for a in _users(session, showDeleted="true") if a.id == account_id), None)
 
 
 def find(session: Session, email: str) -> Account | None:
     """By login or alias, then in the bin. An address in a foreign domain is refused like one that is forbidden."""
     try:
-        return _account(session.get(_path(email), {"projection": "full"}))
-    except (NotFoundError, MissingScopeError):
+        return _account(session.get(_path(email), FULL))
+    except (errors.NotFoundError, errors.MissingScopeError):
         return found(_users(session, showDeleted="true"), email)
 
 
@@ -92,7 +82,7 @@ def create(session: Session, new: NewAccount) -> None:
         body["organizations"] = [{"primary": True} | {name: value for name, value in work.items() if value}]
     try:
         session.send("POST", f"{DIRECTORY}/users", json=body)
-    except OutcomeUnknownError:
+    except errors.OutcomeUnknownError:
         if not new.licence or not find(session, new.email):
             raise
     if new.licence:
@@ -142,63 +132,35 @@ def hand_over(session: Session, account: Account, to: Account) -> None:
         if _progress(transfer) == "completed":
             return
         if _progress(transfer) == "failed":
-            raise OwnsContentError(
+            raise errors.OwnsContentError(
                 f"Google could not hand over what {account.id} owns to {to.id}. Do it in the Admin console under "
                 "Apps > Google Workspace > Drive and Docs > Transfer ownership"
             )
-    raise OutcomeUnknownError(
+    raise errors.OutcomeUnknownError(
         f"Google is still handing over what {account.id} owns to {to.id}. Keep the account, and try again later"
     )
 
 
 def groups(session: Session) -> dict[str, str]:
-    params = {"customer": "my_customer", "maxResults": 200}
-    return {row["id"]: row["name"] for row in _pages(session, "groups", params)}
+    return {row["id"]: row["name"] for row in _rows(session, "groups", maxResults=200)}
 
 
 def join(session: Session, account: Account, group: str) -> None:
     """`group` may be an address, too."""
     member = {"email": account.emails[0], "role": "MEMBER"}
-    with suppress(AlreadyExistsError):
+    with suppress(errors.AlreadyExistsError):
         session.send("POST", f"{DIRECTORY}/groups/{quote(group)}/members", json=member)
 
 
 def leave(session: Session, account: Account, group: str) -> None:
-    with suppress(NotFoundError):
+    with suppress(errors.NotFoundError):
         session.send("DELETE", f"{DIRECTORY}/groups/{quote(group)}/members/{account.id}")
 
 
-def refusal(response: httpx.Response) -> AppError | None:
-    if response.is_success or response.status_code in (401, 404) or response.status_code >= 500:
-        return None
-    reason, said = _said(response)
-    creates = response.request.method == "POST" and response.request.url.path == f"{DIRECTORY}/users"
-    if response.status_code == 403 and reason == "forbidden" and creates:
-        text = f"Google: {said}. Use an address in a domain of this company, or connect as a super administrator"
-        return DomainNotVerifiedError(text)
-    if response.status_code == 403:
-        text = f"Google: {said}. Connect as a super administrator, run: gusto-pipeline connect google_workspace"
-        return MissingScopeError(text)
-    if response.status_code == 409:
-        return AlreadyExistsError(
-            "Google has this address already, maybe as an alias, a group or in the bin. Look there"
-        )
-    if "administrator" in said.lower():
-        return LastOwnerError(f"Google keeps the last super administrator: {said}. Make somebody else one first")
-    if reason == "limitExceeded" or "licen" in said.lower():
-        return NoSeatError(
-            f"Google has no free licence: {said}. Buy one, or free one, and assign it in the Admin console"
-        )
-    return InvalidError(f"Google: {said}. Put that right, in the Admin console or in Gusto, and try again")
-
-
-def wait(response: httpx.Response, now: datetime) -> float | None:
-    """Google asks for longer and longer waits, and names none; so do users whose creation still goes on."""
-    if response.status_code not in (403, 412):
-        return None
-    reason, said = _said(response)
-    limited = response.status_code == 403 and reason in ("userRateLimitExceeded", "rateLimitExceeded", "quotaExceeded")
-    return 1.0 if limited or "creation is not complete" in said else None
+def said(response: httpx.Response) -> str:
+    error = response.json()["error"]
+    reasons = [each.get("reason", "") for each in error.get("errors", [])]
+    return f"{error['message']} ({reasons[0]})" if reasons else str(error["message"])
 
 
 def _path(user: str) -> str:
@@ -206,30 +168,16 @@ def _path(user: str) -> str:
 
 
 def _users(session: Session, **more: str) -> Iterator[Account]:
-    params = {"customer": "my_customer", "maxResults": 500, "projection": "full", "orderBy": "email", **more}
-    return map(_account, _pages(session, "users", params))
+    return map(_account, _rows(session, "users", maxResults=500, orderBy="email", **FULL, **more))
 
 
-def _pages(session: Session, what: str, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    token = None
-    while True:
-        page = session.get(f"{DIRECTORY}/{what}", params | {"pageToken": token})
-        yield from page.get(what, [])
-        token = page.get("nextPageToken")
-        if not token:
-            return
+def _rows(session: Session, what: str, **query: Any) -> Iterator[dict[str, Any]]:
+    params = {"customer": "my_customer", **query}
+    return by_cursor(session, f"{DIRECTORY}/{what}", params, what, "pageToken", "nextPageToken", sparse=True)
 
 
 def _progress(transfer: dict[str, Any]) -> str:
     return str(transfer.get("overallTransferStatusCode", "")).lower()
-
-
-def _said(response: httpx.Response) -> tuple[str, str]:
-    try:
-        error = response.json()["error"]
-        return next((each.get("reason", "") for each in error.get("errors", [])), ""), error["message"].rstrip(".")
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return "", "no reason given"
 
 
 def _status(row: dict[str, Any]) -> Status:
@@ -253,9 +201,7 @@ def _account(row: dict[str, Any]) -> Account:
         status=_status(row),
         user_name=row.get("primaryEmail"),
         emails=distinct(addresses),
-        given_name=name.get("givenName"),
-        family_name=name.get("familyName"),
-        display_name=name.get("displayName") or name.get("fullName"),
+        **names(name.get("givenName"), name.get("familyName"), name.get("displayName") or name.get("fullName")),
         last_activity=instant(row.get("lastLoginTime")),
         created_at=instant(row.get("creationTime")),
         role=next((role for flag, role in roles if row.get(flag)), "User"),
@@ -269,6 +215,11 @@ def _account(row: dict[str, Any]) -> Account:
     )
 
 
+def _first(rows: list[dict[str, Any]] | None) -> dict[str, Any]:
+    """The primary one of several."""
+    return next((row for row in rows or [] if row.get("primary")), (rows or [{}])[0])
+
+
 def _key(record: Record) -> dict[str, str]:
     try:
         key: dict[str, str] = json.loads(record["service_account_key"])
@@ -276,15 +227,11 @@ def _key(record: Record) -> dict[str, str]:
             return key
     except (ValueError, AttributeError):
         pass
-    raise SignInError("that is not the JSON key of a service account, as the Cloud console makes it")
-
-
-def _first(rows: list[dict[str, Any]] | None) -> dict[str, Any]:
-    """The primary one of several."""
-    return next((row for row in rows or [] if row.get("primary")), (rows or [{}])[0])
+    raise errors.SignInError("that is not the JSON key of a service account, as the Cloud console makes it")
 
 
 APP = App(
+    module=__name__,
     slug="google_workspace",
     name="Google Workspace",
     base_url="https://admin.googleapis.com",
@@ -324,19 +271,21 @@ APP = App(
     rate_limit="2,400 requests a minute",
     identity_provider=True,
     creates_mailbox=True,
-    tenant=tenant,
-    accounts=accounts,
-    account=account,
-    find=find,
-    create=create,
-    remove=remove,
-    suspend=suspend,
-    reactivate=reactivate,
-    restore=restore,
-    hand_over=hand_over,
-    groups=groups,
-    join=join,
-    leave=leave,
-    refusal=refusal,
-    wait=wait,
+    refusals=(
+        # It asks for longer and longer waits, and names none; so do users whose creation still goes on.
+        Refusal(errors.RateLimitedError, r"\((userRateLimit|rateLimit|quota)Exceeded\)", status=[403], seconds=1),
+        Refusal(errors.RateLimitedError, "creation is not complete", status=[412], seconds=1),
+        Refusal(
+            errors.DomainNotVerifiedError,
+            r"\(forbidden\)",
+            "Use an address in a domain of this company, or connect as a super administrator",
+            status=[403],
+            call=f"^POST {DIRECTORY}/users$",
+        ),
+        Refusal(errors.MissingScopeError, "", "Connect as a super administrator", status=[403]),
+        Refusal(errors.AlreadyExistsError, "", "Look there, also for an alias, a group or in the bin", status=[409]),
+        Refusal(errors.LastOwnerError, "administrator", "It keeps the last one. Make somebody else one first"),
+        Refusal(errors.NoSeatError, "limitExceeded|licen", "Buy or free one, and assign it in the Admin console"),
+        Refusal(errors.InvalidError, "", "Put that right, in the Admin console or in Gusto, and try again"),
+    ),
 )

@@ -8,30 +8,23 @@ What a repeated address is answered with is not documented; a 409 is taken for i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from functools import cache
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 
+from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App
-from gusto_pipeline.provisioning.errors import (
-    AlreadyExistsError,
-    AppError,
-    InvalidError,
-    LastOwnerError,
-    MissingScopeError,
-    NoSeatError,
-    NotFoundError,
-    UnsupportedError,
-)
-from gusto_pipeline.provisioning.session import Session, retry_after
+from gusto_pipeline.provisioning.app import App, distinct, names
+from gusto_pipeline.provisioning.errors import Refusal
+from gusto_pipeline.provisioning.reading import by_cursor, chosen, one
+from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Consent, oauth
 
 USERS = "/settings/v3/users/"
 DAY = 86_400.0
+AFTER = "paging/next/after"
 Names = dict[str, tuple[str | None, str | None]]
 
 
@@ -42,9 +35,9 @@ def tenant(session: Session) -> Tenant:
 
 def accounts(session: Session) -> Iterator[Account]:
     deactivated, roles = _deactivated(session), _roles(session)
-    names = cache(lambda: _names(session))
-    for row in _pages(session, USERS):
-        yield _account(row, str(row["id"]) in deactivated, roles, {} if _named(row) else names())
+    everybody = cache(lambda: _names(session))
+    for row in by_cursor(session, USERS, {"limit": 100}, "results", "after", AFTER):
+        yield _account(row, str(row["id"]) in deactivated, roles, {} if _named(row) else everybody())
 
 
 def account(session: Session, account_id: str) -> Account | None:
@@ -64,10 +57,11 @@ def create(session: Session, new: NewAccount) -> None:
         "sendWelcomeEmail": True,
     }
     if new.role:
-        person["roleId"] = _id("role", new.role, _roles(session))
+        person["roleId"] = chosen(session, "role", new.role, _roles(session))
     if new.groups:
         teams = groups(session)
-        person["primaryTeamId"], *person["secondaryTeamIds"] = (_id("team", name, teams) for name in new.groups)
+        main, *others = (chosen(session, "team", name, teams) for name in new.groups)
+        person |= {"primaryTeamId": main, "secondaryTeamIds": others}
     session.send("POST", USERS, json=person)
 
 
@@ -88,65 +82,25 @@ def leave(session: Session, account: Account, group: str) -> None:
     """The next team becomes the main one; the last team cannot be left."""
     teams = [team for team in account.groups if team != group]
     if not teams or group in _move(session, account, teams):
-        raise UnsupportedError(f"HubSpot's API does not take {account.id} out of team {group}: do it in HubSpot")
+        raise errors.UnsupportedError(f"HubSpot's API does not take {account.id} out of team {group}: do it in HubSpot")
 
 
-def refusal(response: httpx.Response) -> AppError | None:
-    if response.is_success:
-        return None
-    try:
-        said = response.json()
-    except ValueError:
-        return None
-    category, message = said.get("category"), str(said.get("message", "no reason given")).rstrip(".")
-    words = message.lower()
-    if category == "MISSING_SCOPES":
-        contexts = [each.get("context") or {} for each in said.get("errors") or ()]
-        scopes = {scope for context in contexts for wanted in context.values() for scope in wanted}
-        return MissingScopeError(
-            f"HubSpot: the connection lacks {', '.join(sorted(scopes)) or 'a scope'}. Add it to the app, then consent "
-            "as a super admin, run: gusto-pipeline connect hubspot"
-        )
-    if category == "CONFLICT":
-        return AlreadyExistsError(f"HubSpot: {message}. Nothing is left to do")
-    if "super admin" in words:
-        return LastOwnerError(f"HubSpot: {message}. Make somebody else super admin first")
-    if "seat" in words:
-        return NoSeatError(f"HubSpot has no free seat: {message}. Buy one, or remove somebody")
-    if category == "VALIDATION_ERROR":
-        return InvalidError(f"HubSpot: {message}. Correct it, or do it by hand in HubSpot")
-    return None
-
-
-def wait(response: httpx.Response, received_at: datetime) -> float | None:
-    """The window is 10 seconds, and a day for the other limit; Retry-After is not promised."""
-    if response.status_code != 429:
-        return None
-    if b'"DAILY"' in response.content:
-        return DAY
-    asked = retry_after(response, received_at)
-    return 10 if asked is None else asked
+def said(response: httpx.Response) -> str:
+    body = response.json()
+    contexts = [each.get("context") or {} for each in body.get("errors") or ()]
+    scopes = sorted({scope for context in contexts for wanted in context.values() for scope in wanted})
+    kind, message = body.get("category") or body.get("policyName"), body.get("message")
+    if kind == "MISSING_SCOPES":
+        message = f"the connection lacks {', '.join(scopes) or 'a scope'}"
+    return f"{message or 'no reason given'} ({kind})"
 
 
 def _one(session: Session, key: str, kind: str) -> Account | None:
-    try:
-        row = session.get(f"{USERS}{quote(key)}", {"idProperty": kind})
-    except NotFoundError:
-        tenant(session)  # it is the user that is not there, not the portal
+    row = one(session, f"{USERS}{quote(key)}", {"idProperty": kind})
+    if not row:
         return None
     deactivated = str(row["id"]) in _deactivated(session, str(row["id"]))
-    names = {} if _named(row) else _names(session, row.get("email"))
-    return _account(row, deactivated, _roles(session), names)
-
-
-def _pages(session: Session, path: str, **query: Any) -> Iterator[dict[str, Any]]:
-    after = None
-    while True:
-        page = session.get(path, {"limit": 100, "after": after, **query})
-        yield from page["results"]
-        if not (following := (page.get("paging") or {}).get("next")):
-            return
-        after = following["after"]
+    return _account(row, deactivated, _roles(session), {} if _named(row) else _names(session, row.get("email")))
 
 
 def _roles(session: Session) -> dict[str, str]:
@@ -178,20 +132,13 @@ def _named(row: dict[str, Any]) -> bool:
 
 def _names(session: Session, email: str | None = None) -> Names:
     """Given and family name by user id, of everybody or of one address; archived owners are deactivated users."""
-    names = {}
+    found: Names = {}
     for archived in ("true", "false"):
-        for owner in _pages(session, "/crm/v3/owners/", archived=archived, email=email):
+        query = {"limit": 100, "archived": archived, "email": email}
+        for owner in by_cursor(session, "/crm/v3/owners/", query, "results", "after", AFTER):
             user = owner.get("userIdIncludingInactive") or owner.get("userId")
-            names[str(user)] = (owner.get("firstName"), owner.get("lastName"))
-    return names
-
-
-def _id(kind: str, wanted: str, there: dict[str, str]) -> str:
-    for key, name in there.items():
-        if wanted in (key, name):
-            return key
-    names = ", ".join(there.values())
-    raise InvalidError(f"HubSpot has no {kind} {wanted!r}; it has {names}. Correct it in pipeline.yaml")
+            found[str(user)] = (owner.get("firstName"), owner.get("lastName"))
+    return found
 
 
 def _move(session: Session, account: Account, teams: list[str]) -> list[str]:
@@ -206,17 +153,14 @@ def _teams(row: dict[str, Any]) -> list[str]:
     return list(map(str, filter(None, [row.get("primaryTeamId"), *(row.get("secondaryTeamIds") or ())])))
 
 
-def _account(row: dict[str, Any], deactivated: bool, roles: dict[str, str], names: Names) -> Account:
-    given, family = names.get(str(row["id"]), (row.get("firstName"), row.get("lastName")))
+def _account(row: dict[str, Any], deactivated: bool, roles: dict[str, str], known: Names) -> Account:
     role = next(iter(filter(None, [row.get("roleId"), *(row.get("roleIds") or ())])), None)
     admin = bool(row.get("superAdmin"))
     return Account(
         id=str(row["id"]),
         status=Status.SUSPENDED if deactivated else Status.ACTIVE,
-        emails=(row["email"],) if row.get("email") else (),
-        given_name=given,
-        family_name=family,
-        display_name=" ".join(filter(None, (given, family))) or None,
+        emails=distinct((row.get("email"),)),
+        **names(*known.get(str(row["id"]), (row.get("firstName"), row.get("lastName")))),
         role="Super admin" if admin else roles.get(str(role)) or role,
         admin=admin,
         licence=", ".join(row.get("seatNames") or ()) or None,
@@ -226,6 +170,7 @@ def _account(row: dict[str, Any], deactivated: bool, roles: dict[str, str], name
 
 
 APP = App(
+    module=__name__,
     slug="hubspot",
     name="HubSpot",
     base_url="https://api.hubapi.com",
@@ -248,15 +193,16 @@ APP = App(
     removal_note="what they owned is left without an owner, and does not come back with them",
     rate_limit="110 requests in 10 seconds, and 250,000 or more a day",
     invites=True,
-    tenant=tenant,
-    accounts=accounts,
-    account=account,
-    find=find,
-    create=create,
-    remove=remove,
-    groups=groups,
-    join=join,
-    leave=leave,
-    refusal=refusal,
-    wait=wait,
+    refusals=(
+        # The window is 10 seconds, and a day for the other limit; Retry-After is not promised.
+        Refusal(errors.RateLimitedError, r"\(DAILY", status=[429], seconds=DAY),
+        Refusal(errors.RateLimitedError, status=[429], seconds=10),
+        Refusal(
+            errors.MissingScopeError, r"\(MISSING_SCOPES", "Add these scopes to the app, and consent as a super admin"
+        ),
+        Refusal(errors.AlreadyExistsError, r"\(CONFLICT\)", "Nothing is left to do"),
+        Refusal(errors.LastOwnerError, "super admin", "Make somebody else super admin first"),
+        Refusal(errors.NoSeatError, "seat"),
+        Refusal(errors.InvalidError, r"\(VALIDATION_ERROR\)", "Correct it, or do it by hand in HubSpot"),
+    ),
 )

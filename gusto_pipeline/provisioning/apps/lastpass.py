@@ -13,17 +13,11 @@ from typing import Any
 
 import httpx
 
+from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, counted, found, instant, split_name
-from gusto_pipeline.provisioning.errors import (
-    AlreadyExistsError,
-    AppError,
-    InvalidError,
-    LastOwnerError,
-    NoSeatError,
-    NotFoundError,
-    SignInError,
-)
+from gusto_pipeline.provisioning.app import App, instant, one_name
+from gusto_pipeline.provisioning.errors import Refusal
+from gusto_pipeline.provisioning.reading import counted, found
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Field, api_key
 
@@ -59,7 +53,7 @@ def account(session: Session, account_id: str) -> Account | None:
 def find(session: Session, email: str) -> Account | None:
     try:
         return found(_accounts(_read(session, {"username": email})), email)
-    except NotFoundError:
+    except errors.NotFoundError:
         return None
 
 
@@ -68,25 +62,25 @@ def create(session: Session, new: NewAccount) -> None:
     person: dict[str, Any] = {"username": new.email, "fullname": new.display_name, "groups": list(new.groups)}
     if new.password:
         person |= {"password": new.password, "password_reset_required": True}
-    _write(session, "batchadd", [person])
+    _command(session, "batchadd", [person])
 
 
 def suspend(session: Session, account: Account) -> None:
-    _write(session, "disableuser", [account.user_name])
+    _command(session, "disableuser", [account.user_name])
 
 
 def reactivate(session: Session, account: Account) -> None:
-    _write(session, "enableuser", [account.user_name])
+    _command(session, "enableuser", [account.user_name])
 
 
 def remove(session: Session, account: Account) -> None:
-    _write(session, "deluser", {"username": account.user_name, "deleteaction": KEEP_VAULT})
+    _command(session, "deluser", {"username": account.user_name, "deleteaction": KEEP_VAULT})
 
 
 def cancel_invitation(session: Session, account: Account) -> None:
     try:
-        _write(session, "deluser", {"username": account.user_name, "deleteaction": WITHDRAW})
-    except InvalidError:  # they had accepted, and never logged in since
+        _command(session, "deluser", {"username": account.user_name, "deleteaction": WITHDRAW})
+    except errors.InvalidError:  # they had accepted, and never logged in since
         remove(session, account)
 
 
@@ -95,51 +89,29 @@ def groups(session: Session) -> dict[str, str]:
 
 
 def join(session: Session, account: Account, group: str) -> None:
-    _write(session, "batchchangegrp", [{"username": account.user_name, "add": [group]}])
+    _command(session, "batchchangegrp", [{"username": account.user_name, "add": [group]}])
 
 
 def leave(session: Session, account: Account, group: str) -> None:
-    _write(session, "batchchangegrp", [{"username": account.user_name, "del": [group]}])
+    _command(session, "batchchangegrp", [{"username": account.user_name, "del": [group]}])
 
 
-def refusal(response: httpx.Response) -> AppError | None:
-    if not response.is_success:
-        return None
-    try:
-        said = response.json()
-    except ValueError:
-        said = {"status": "FAIL", "error": response.text} if "Authorization Error" in response.text else {}
-    failed = str(said.get("status", "ok")).lower() not in ("ok", "success")
-    error = said.get("error") or said.get("errors")
-    message = "; ".join(map(str, error)) if isinstance(error, list) else str(error or "no reason given")
-    words = message.lower()
-    if not failed and (not error or "already" in words):
-        return None
-    if "authorization error" in words:
-        return SignInError(
-            "LastPass does not accept company number and provisioning hash. Look them up in the Admin Console under "
-            "Advanced > Enterprise API, then run: gusto-pipeline connect lastpass"
-        )
-    if "already" in words:
-        return AlreadyExistsError(f"LastPass: {message}. Nothing is left to do")
-    if "no such user" in words:
-        return NotFoundError(f"LastPass: {message}. Read its accounts again")
-    if "licen" in words or "seat" in words:
-        return NoSeatError(f"LastPass has no free licence: {message}. Buy one, or remove somebody")
-    if "last admin" in words or "only admin" in words:
-        return LastOwnerError(f"LastPass: {message}. Make somebody else administrator first")
-    return InvalidError(f"LastPass: {message}. Correct it, or do it by hand in the Admin Console")
+def said(response: httpx.Response) -> str:
+    """Failures, and partial successes with errors unless they say that it was so already."""
+    if not response.text.lstrip().startswith("{"):
+        return "Authorization Error" if "Authorization Error" in response.text else ""
+    body = response.json()
+    failed = str(body.get("status", "ok")).lower() not in ("ok", "success")
+    error = body.get("error") or body.get("errors")
+    text = "; ".join(map(str, error)) if isinstance(error, list) else str(error or "no reason given")
+    return text if failed or (error and "already" not in text.lower()) else ""
 
 
 def _read(session: Session, data: dict[str, Any]) -> Any:
     return session.json(_command(session, "getuserdata", data, reads=True))
 
 
-def _write(session: Session, command: str, data: Any) -> None:
-    _command(session, command, data, reads=False)
-
-
-def _command(session: Session, command: str, data: Any, *, reads: bool) -> httpx.Response:
+def _command(session: Session, command: str, data: Any, *, reads: bool = False) -> httpx.Response:
     proof = {"cid": session.record["cid"], "provhash": session.record["provisioning_hash"]}
     body = {**proof, "apiuser": "gusto-pipeline", "cmd": command, "data": data}
     return session.send("POST", "/enterpriseapi.php", json=body, reads=reads)
@@ -151,7 +123,6 @@ def _accounts(answer: dict[str, Any]) -> Iterator[Account]:
 
 
 def _account(key: str, row: dict[str, Any]) -> Account:
-    given, family = split_name(row.get("fullname"))
     admin = bool(row.get("admin"))
     status = Status.INVITED if row.get("neverloggedin") else Status.ACTIVE
     return Account(
@@ -159,9 +130,7 @@ def _account(key: str, row: dict[str, Any]) -> Account:
         status=Status.SUSPENDED if row["disabled"] else status,
         user_name=row["username"],
         emails=(row["username"],),
-        given_name=given,
-        family_name=family,
-        display_name=row.get("fullname"),
+        **one_name(row.get("fullname")),
         last_activity=instant(row.get("last_login")),
         created_at=instant(row.get("created")),
         role="Admin" if admin else "User",
@@ -172,6 +141,7 @@ def _account(key: str, row: dict[str, Any]) -> Account:
 
 
 APP = App(
+    module=__name__,
     slug="lastpass",
     name="LastPass",
     base_url="https://lastpass.com",
@@ -185,17 +155,17 @@ APP = App(
     rate_limit="not documented; one request at a time",
     plan="Business",
     invites=True,
-    tenant=tenant,
-    accounts=accounts,
-    account=account,
-    find=find,
-    create=create,
-    suspend=suspend,
-    reactivate=reactivate,
-    remove=remove,
-    cancel_invitation=cancel_invitation,
-    groups=groups,
-    join=join,
-    leave=leave,
-    refusal=refusal,
+    refuses_with=range(200, 300),
+    refusals=(
+        Refusal(
+            errors.SignInError,
+            "authorization error",
+            "Look company number and provisioning hash up in the Admin Console under Advanced > Enterprise API",
+        ),
+        Refusal(errors.AlreadyExistsError, "already", "Nothing is left to do"),
+        Refusal(errors.NotFoundError, "no such user"),
+        Refusal(errors.NoSeatError, "licen|seat"),
+        Refusal(errors.LastOwnerError, "(last|only) admin", "Make somebody else administrator first"),
+        Refusal(errors.InvalidError, "", "Correct it, or do it by hand in the Admin Console"),
+    ),
 )

@@ -11,32 +11,27 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
 import httpx
 
+from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, CustomField, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, instant
-from gusto_pipeline.provisioning.errors import (
-    AlreadyExistsError,
-    AppError,
-    InvalidError,
-    MalformedAnswerError,
-    NoSeatError,
-    NotFoundError,
-)
-from gusto_pipeline.provisioning.session import Session, retry_after
+from gusto_pipeline.provisioning.app import App, distinct, instant, names
+from gusto_pipeline.provisioning.errors import REFUSED, Refusal
+from gusto_pipeline.provisioning.reading import found, one
+from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Field, basic_auth
 
 INVITATION = "invitation/"  # begins the id of an invitation
 PAGE = 500
 LEARNER = 1  # portal_membership_type_id
 # type_id of a custom user data field; 4 to 6 are drop-downs.
-KINDS: dict[int, Literal["text", "decimal", "integer", "date"]] = {
-    1: "text", 2: "decimal", 3: "integer", 4: "text", 5: "decimal", 6: "integer", 7: "date",
-}  # fmt: skip
+KINDS: tuple[Literal["text", "decimal", "integer", "date"], ...] = (
+    "text", "text", "decimal", "integer", "text", "decimal", "integer", "date",
+)  # fmt: skip
 CHOICES = (4, 5, 6)
 
 _known: WeakKeyDictionary[Session, tuple[CustomField, ...]] = WeakKeyDictionary()
@@ -49,9 +44,8 @@ def tenant(session: Session) -> Tenant:
 
 
 def accounts(session: Session) -> Iterator[Account]:
-    there = set()
-    for row in _pages(session, "/users", "user"):
-        account = _user(row)
+    there: set[str] = set()
+    for account in map(_user, _pages(session, "/users", "user")):
         there |= {email.casefold() for email in account.emails}
         yield account
     for account in _invitations(session):
@@ -63,12 +57,7 @@ def accounts(session: Session) -> Iterator[Account]:
 def account(session: Session, account_id: str) -> Account | None:
     if account_id.startswith(INVITATION):
         return next((account for account in _invitations(session) if account.id == account_id), None)
-    try:
-        rows = session.get(f"/users/{account_id}")["user"]
-    except NotFoundError:
-        tenant(session)  # it is the user that is not there, not the portal
-        return None
-    if not rows:
+    if not (rows := (one(session, f"/users/{account_id}") or {}).get("user")):
         return None
     named = {field.id: field.name for field in fields(session)}
     given = rows[0].get("customDataFieldValues") or ()
@@ -78,9 +67,8 @@ def account(session: Session, account_id: str) -> Account | None:
 
 def find(session: Session, email: str) -> Account | None:
     """The search ignores what it does not know and then gives everybody, so what it gives is compared."""
-    wanted = email.casefold()
-    found = map(_user, session.get("/users/search", {"email": email}).get("user") or ())
-    return next((each for each in (*found, *_invitations(session)) if wanted in map(str.casefold, each.emails)), None)
+    users = map(_user, session.get("/users/search", {"email": email}).get("user") or ())
+    return found(users, email) or found(_invitations(session), email)
 
 
 def create(session: Session, new: NewAccount) -> Account | None:
@@ -104,6 +92,9 @@ def suspend(session: Session, account: Account) -> None:
     _enable(session, account, False)
 
 
+remove = suspend
+
+
 def reactivate(session: Session, account: Account) -> None:
     _enable(session, account, True)
 
@@ -119,8 +110,8 @@ def invite_again(session: Session, account: Account) -> None:
 
 
 def update(session: Session, account: Account, changes: Mapping[str, Any]) -> None:
-    names = {"given_name": "first_name", "family_name": "last_name", "email": "email"}
-    user: dict[str, Any] = {names[name]: value for name, value in changes.items() if name in names}
+    keys = {"given_name": "first_name", "family_name": "last_name", "email": "email"}
+    user: dict[str, Any] = {keys[name]: value for name, value in changes.items() if name in keys}
     if custom := changes.get("fields"):
         user["CustomData"] = dict(custom)
     session.send("PUT", f"/users/{account.id}", json={"User": user})
@@ -130,7 +121,7 @@ def fields(session: Session) -> tuple[CustomField, ...]:
     """Custom user data fields, read once a session."""
     if session not in _known:
         rows = session.get("/users/customuserdata").get("customDataFieldDefinitions") or ()
-        _known[session] = tuple(_field(row) for row in rows)
+        _known[session] = tuple(map(_field, rows))
     return _known[session]
 
 
@@ -153,7 +144,7 @@ def join(session: Session, account: Account, group: str) -> None:
     membership = {"group_id": _number(group), "user_id": _number(account.id)}
     made = session.json(session.send("POST", "/group_memberships", json={"GroupMembership": membership}))
     if not made or not made.get("id"):
-        raise MalformedAnswerError(f"LearnUpon put {account.id} into group {group} and does not say that it did")
+        raise errors.MalformedAnswerError(f"LearnUpon put {account.id} into group {group} and does not say that it did")
 
 
 def leave(session: Session, account: Account, group: str) -> None:
@@ -161,62 +152,35 @@ def leave(session: Session, account: Account, group: str) -> None:
         if str(row["user_id"]) == account.id:
             session.send("DELETE", f"/group_memberships/{row['id']}")
             return
-    raise NotFoundError(f"LearnUpon: {account.id} is not in group {group}")
+    raise errors.NotFoundError(f"LearnUpon: {account.id} is not in group {group}")
 
 
-def refusal(response: httpx.Response) -> AppError | None:
-    if response.status_code == 401 or response.is_server_error:
-        return None
-    try:
-        body = response.json()
-        message = str(body.get("message") or body.get("error") or "") if isinstance(body, dict) else ""
-        failed = isinstance(body, dict) and body.get("response_type") == "ERROR"
-    except ValueError:
-        message, failed = "", False
-    if response.is_success and not failed:
-        return None
-    if response.status_code in (403, 404) and not message:
-        return None
-    said, words = message.rstrip(".") or "no reason given", message.lower()
-    if response.status_code == 404:
-        return NotFoundError(f"LearnUpon: {said}")
-    if "already" in words or "duplicate" in words or "has been taken" in words:
-        return AlreadyExistsError(f"LearnUpon: {said}. Nothing is left to do")
-    if "licen" in words or "seat" in words or "user limit" in words:
-        return NoSeatError(f"LearnUpon has no free licence: {said}. Buy one, or disable somebody")
-    return InvalidError(f"LearnUpon: {said}. Correct it in Gusto or in pipeline.yaml, section learners")
-
-
-def wait(response: httpx.Response, received_at: datetime) -> float | None:
-    """A portal's quota is by minute and week; an answer of 429 does not always say when to go on."""
-    if response.status_code != 429:
-        return None
-    asked = retry_after(response, received_at)
-    return 30.0 if asked is None else asked
+def said(response: httpx.Response) -> str:
+    body = response.json()
+    if response.is_success and body.get("response_type") != "ERROR":
+        return ""
+    return str(body.get("message") or body.get("error") or ("no reason given" if response.is_success else ""))
 
 
 def _pages(session: Session, path: str, rows: str, **query: str) -> Iterator[dict[str, Any]]:
     """All rows; a page says in a header whether another follows. Without the header a full page has another."""
-    number = 1
-    while True:
+    number, follows = 1, "true"
+    while follows.strip().lower() == "true":
         response = session.send("GET", path, params={"page": number, "per_page": PAGE, **query})
         page = (session.json(response) or {}).get(rows) or []
         yield from page
-        follows = response.headers.get("lu-has-next-page", str(len(page) >= PAGE))
-        if follows.strip().lower() != "true":
-            return
-        number += 1
+        number, follows = number + 1, response.headers.get("lu-has-next-page", str(len(page) >= PAGE))
 
 
 def _invitations(session: Session) -> Iterator[Account]:
     for row in _pages(session, "/group_invites", "group_invite"):
         if str(row.get("invite_status")).lower() == "sent" and row.get("invite_email_address"):
-            yield _invited(f"{INVITATION}{row['id']}", row["invite_email_address"], row)
+            yield _invited(row["id"], row["invite_email_address"], row)
 
 
-def _invited(account_id: str, email: str, raw: Mapping[str, Any]) -> Account:
-    kept = {key: value for key, value in raw.items() if key != "accept_url"}  # whoever has it may accept
-    return Account(id=account_id, status=Status.INVITED, emails=(email,), raw=kept)
+def _invited(key: object, email: str, raw: Mapping[str, Any]) -> Account:
+    kept = {name: value for name, value in raw.items() if name != "accept_url"}  # whoever has it may accept
+    return Account(id=f"{INVITATION}{key}", status=Status.INVITED, emails=(email,), raw=kept)
 
 
 def _memberships(session: Session, group: str) -> Iterator[dict[str, Any]]:
@@ -224,17 +188,15 @@ def _memberships(session: Session, group: str) -> Iterator[dict[str, Any]]:
 
 
 def _invite(session: Session, person: Mapping[str, Any]) -> Account:
-    invite = {**person, "portal_membership_type_id": LEARNER}
+    email, invite = person["email"], {**person, "portal_membership_type_id": LEARNER}
     try:
         made = session.json(session.send("POST", "/portal_invite", json={"Invite": invite})) or {}
-    except AlreadyExistsError as error:
-        wanted = person["email"].casefold()
-        listed = (each for each in _invitations(session) if wanted in map(str.casefold, each.emails))
-        there = next(listed, None)
+    except errors.AlreadyExistsError as error:
+        there = found(_invitations(session), email)
         if there is None and "invite" not in str(error).lower():
             raise  # it is a learner already
-        return there or _invited(f"{INVITATION}{person['email']}", person["email"], {})
-    return _invited(f"{INVITATION}{made['id']}", made.get("email") or person["email"], made)
+        return there or _invited(email, email, {})
+    return _invited(made["id"], made.get("email") or email, made)
 
 
 def _enable(session: Session, account: Account, enabled: bool) -> None:
@@ -246,11 +208,10 @@ def _enable(session: Session, account: Account, enabled: bool) -> None:
 
 
 def _field(row: Mapping[str, Any]) -> CustomField:
-    type_id = int(row["type_id"])
-    offered = row.get("predefined_values") or ()
+    type_id, offered = int(row["type_id"]), row.get("predefined_values") or ()
     offered = offered.splitlines() if isinstance(offered, str) else offered
-    choices = tuple(str(value) for value in offered) if type_id in CHOICES else None
-    return CustomField(str(row["id"]), row["label"], KINDS.get(type_id, "text"), choices)
+    choices = tuple(map(str, offered)) if type_id in CHOICES else None
+    return CustomField(str(row["id"]), row["label"], KINDS[type_id] if type_id < len(KINDS) else "text", choices)
 
 
 def _user(row: Mapping[str, Any]) -> Account:
@@ -260,10 +221,8 @@ def _user(row: Mapping[str, Any]) -> Account:
         id=str(row["id"]),
         status=Status.ACTIVE if enabled else Status.SUSPENDED,
         user_name=row.get("username"),
-        emails=(row["email"],) if row.get("email") else (),
-        given_name=row.get("first_name"),
-        family_name=row.get("last_name"),
-        display_name=" ".join(filter(None, (row.get("first_name"), row.get("last_name")))) or None,
+        emails=distinct((row.get("email"),)),
+        **names(row.get("first_name"), row.get("last_name")),
         last_activity=instant(row.get("last_sign_in_at")),
         created_at=instant(row.get("created_at")),
         role=kind,
@@ -278,6 +237,7 @@ def _number(text: str) -> int | str:
 
 
 APP = App(
+    module=__name__,
     slug="learnupon",
     name="LearnUpon",
     base_url="https://{portal}.learnupon.com/api/v1",
@@ -291,23 +251,12 @@ APP = App(
     rate_limit="by minute and week, for each portal",
     invites=True,
     invitation_life=timedelta(hours=72),
-    tenant=tenant,
-    accounts=accounts,
-    account=account,
-    find=find,
-    create=create,
-    suspend=suspend,
-    reactivate=reactivate,
-    remove=suspend,
-    invite_again=invite_again,
-    cancel_invitation=cancel_invitation,
-    groups=groups,
-    join=join,
-    leave=leave,
-    members=members,
-    update=update,
-    fields=fields,
-    values=values,
-    refusal=refusal,
-    wait=wait,
+    refuses_with={*range(200, 300), *REFUSED},
+    refusals=(
+        Refusal(errors.RateLimitedError, status=[429], seconds=30),
+        Refusal(errors.NotFoundError, ".", status=[404]),
+        Refusal(errors.AlreadyExistsError, "already|duplicate|has been taken", "Nothing is left to do"),
+        Refusal(errors.NoSeatError, "licen|seat|user limit", "Buy one, or disable somebody"),
+        Refusal(errors.InvalidError, "", "Correct it in Gusto or in pipeline.yaml, section learners"),
+    ),
 )

@@ -14,29 +14,22 @@ import re
 import secrets
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import datetime
+from itertools import chain, islice
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 
+from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, distinct, found, instant
-from gusto_pipeline.provisioning.errors import (
-    AlreadyExistsError,
-    AppError,
-    DomainNotVerifiedError,
-    InvalidError,
-    MissingScopeError,
-    NoSeatError,
-    NotFoundError,
-    OutcomeUnknownError,
-    PlanTooLowError,
-)
+from gusto_pipeline.provisioning.app import App, distinct, instant, names
+from gusto_pipeline.provisioning.errors import Refusal
+from gusto_pipeline.provisioning.reading import by_link, chosen, found, one
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Field, client_credentials
 
 GRAPH = "https://graph.microsoft.com/v1.0"
+DELETED = "/directory/deletedItems"
 FIELDS = (
     "id,displayName,givenName,surname,mail,userPrincipalName,proxyAddresses,otherMails,accountEnabled,userType,"
     "externalUserState,createdDateTime,assignedLicenses,employeeId,jobTitle,department,mobilePhone,businessPhones,"
@@ -52,41 +45,32 @@ def tenant(session: Session) -> Tenant:
 def accounts(session: Session) -> Iterator[Account]:
     """Pages are smaller with sign-ins, as Graph wants it."""
     skus, roles = _skus(session), _roles(session)
+    rows = _rows(session, "/users", {"$select": f"{FIELDS},signInActivity", "$top": 120})
     try:
-        page = session.get("/users", {"$select": f"{FIELDS},signInActivity", "$top": 120})
-    except (MissingScopeError, PlanTooLowError):
-        page = session.get("/users", {"$select": FIELDS, "$top": 999})
-    for row in _rows(session, page):
-        yield _account(row, skus, roles)
-    for row in _rows(session, session.get("/directory/deletedItems/microsoft.graph.user", {"$select": FIELDS})):
-        yield _account(row, skus, {})
+        first = list(islice(rows, 1))
+    except (errors.MissingScopeError, errors.PlanTooLowError):
+        first, rows = [], _rows(session, "/users", {"$select": FIELDS, "$top": 999})
+    yield from (_account(row, skus, roles) for row in chain(first, rows))
+    yield from (_account(row, skus, {}) for row in _deleted(session))
 
 
 def account(session: Session, account_id: str) -> Account | None:
     try:
         return _live(session, account_id)
-    except NotFoundError:
-        pass
-    try:
-        row = session.get(f"/directory/deletedItems/{account_id}")
-    except NotFoundError:
-        tenant(session)
-        return None
-    return _account({"deletedDateTime": "unknown"} | row, _skus(session), {})
+    except errors.NotFoundError:
+        row = one(session, f"{DELETED}/{account_id}")
+        return _account({"deletedDateTime": "unknown"} | row, _skus(session), {}) if row else None
 
 
 def find(session: Session, email: str) -> Account | None:
     """By login, by any other address, then among the deleted."""
-    try:
+    with suppress(errors.NotFoundError):
         return _live(session, email)
-    except NotFoundError:
-        pass
     quoted = email.replace("'", "''")
     for clause in (f"mail eq '{quoted}'", f"proxyAddresses/any(a:a eq 'smtp:{quoted}')"):
         if rows := session.get("/users", {"$select": FIELDS, "$filter": clause})["value"]:
             return _live(session, rows[0]["id"])
-    page = session.get("/directory/deletedItems/microsoft.graph.user", {"$select": FIELDS})
-    return found((_account(row, {}, {}) for row in _rows(session, page)), email)
+    return found((_account(row, {}, {}) for row in _deleted(session)), email)
 
 
 def create(session: Session, new: NewAccount) -> None:
@@ -113,7 +97,7 @@ def create(session: Session, new: NewAccount) -> None:
     }
     try:
         session.send("POST", "/users", json=body)
-    except OutcomeUnknownError:
+    except errors.OutcomeUnknownError:
         if not licence or not find(session, new.email):
             raise
     if licence:
@@ -138,68 +122,47 @@ def remove(session: Session, account: Account) -> None:
 
 
 def restore(session: Session, account: Account) -> None:
-    session.send("POST", f"/directory/deletedItems/{account.id}/restore")
+    session.send("POST", f"{DELETED}/{account.id}/restore")
 
 
 def groups(session: Session) -> dict[str, str]:
     """Those whose members are neither computed by a rule nor kept in Active Directory."""
-    page = session.get("/groups", {"$select": "id,displayName,groupTypes,onPremisesSyncEnabled", "$top": 999})
+    rows = _rows(session, "/groups", {"$select": "id,displayName,groupTypes,onPremisesSyncEnabled", "$top": 999})
     return {
         row["id"]: row["displayName"]
-        for row in _rows(session, page)
+        for row in rows
         if "DynamicMembership" not in row.get("groupTypes", ()) and not row.get("onPremisesSyncEnabled")
     }
 
 
 def join(session: Session, account: Account, group: str) -> None:
     member = {"@odata.id": f"{GRAPH}/directoryObjects/{account.id}"}
-    with suppress(AlreadyExistsError):
+    with suppress(errors.AlreadyExistsError):
         session.send("POST", f"/groups/{group}/members/$ref", json=member)
 
 
 def leave(session: Session, account: Account, group: str) -> None:
-    with suppress(NotFoundError):
+    with suppress(errors.NotFoundError):
         session.send("DELETE", f"/groups/{group}/members/{account.id}/$ref")
 
 
-def refusal(response: httpx.Response) -> AppError | None:
-    if response.status_code not in (400, 403):
-        return None
-    code, said = _said(response)
-    lowered = said.lower()
-    if response.status_code == 403 and "premium" in (code + said).lower():
-        return PlanTooLowError(f"Microsoft 365: {said}. Buy Entra ID P1 for it")
-    if response.status_code == 403:
-        return MissingScopeError(
-            f"Microsoft 365: {said}. Grant the app the permission; to change administrators it needs a privileged role"
-        )
-    if "ObjectConflict" in code or "already exist" in lowered:
-        return AlreadyExistsError(f"Microsoft 365 has this already: {said}. Look there, among the deleted users too")
-    if "domain" in lowered:
-        return DomainNotVerifiedError(f"Microsoft 365: {said}. Verify the domain in the admin center, or use another")
-    if "available licenses" in lowered:
-        return NoSeatError(f"Microsoft 365: {said}. Buy one, or free one, and assign it in the admin center")
-    if "on-premises mastered" in lowered:
-        return InvalidError("Microsoft 365 takes this person from Active Directory: change them there")
-    return InvalidError(f"Microsoft 365: {said}. Put that right, in the admin center or in Gusto, and try again")
-
-
-def wait(response: httpx.Response, now: datetime) -> float | None:
-    """A new user may not be known everywhere at once."""
-    licence = response.request.url.path.endswith("/assignLicense")
-    return 2.0 if licence and response.status_code == 404 else None
+def said(response: httpx.Response) -> str:
+    """Its words, and all its codes."""
+    error = response.json()["error"]
+    codes = [error["code"], *(each.get("code", "") for each in error.get("details") or ())]
+    return f"{error['message']} ({' '.join(codes)})"
 
 
 def _path(user: str) -> str:
     return f"/users/{quote(user, safe='@')}"
 
 
-def _rows(session: Session, page: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    while True:
-        yield from page["value"]
-        if not page.get("@odata.nextLink"):
-            return
-        page = session.get(page["@odata.nextLink"])
+def _rows(session: Session, path: str, params: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+    return by_link(session, path, params, "value", "@odata.nextLink")
+
+
+def _deleted(session: Session) -> Iterator[dict[str, Any]]:
+    return _rows(session, f"{DELETED}/microsoft.graph.user", {"$select": FIELDS})
 
 
 def _live(session: Session, user: str) -> Account:
@@ -213,36 +176,23 @@ def _skus(session: Session) -> dict[str, str]:
 
 
 def _free_licence(session: Session, wanted: str) -> str:
-    rows = session.get("/subscribedSkus")["value"]
-    row = next((r for r in rows if wanted.lower() in (r["skuId"].lower(), r["skuPartNumber"].lower())), None)
-    if row is None:
-        names = ", ".join(sorted(r["skuPartNumber"] for r in rows))
-        raise InvalidError(f"Microsoft 365 has no licence {wanted} here; there are: {names}")
-    if row["prepaidUnits"]["enabled"] <= row["consumedUnits"]:
-        raise NoSeatError(f"Microsoft 365 has no free {row['skuPartNumber']}. Buy one, or free one, and try again")
-    return str(row["skuId"])
+    rows = {row["skuId"]: row for row in session.get("/subscribedSkus")["value"]}
+    licence = chosen(session, "licence", wanted, {sku: row["skuPartNumber"] for sku, row in rows.items()})
+    if rows[licence]["prepaidUnits"]["enabled"] <= rows[licence]["consumedUnits"]:
+        name = rows[licence]["skuPartNumber"]
+        raise errors.NoSeatError(f"Microsoft 365 has no free {name}. Buy one, or free one, and try again")
+    return licence
 
 
 def _roles(session: Session, user_id: str | None = None) -> dict[str, list[str]]:
     """Names of directory roles, by user; none when the app may not see them."""
     params = {"$expand": "roleDefinition", "$filter": f"principalId eq '{user_id}'" if user_id else None}
     roles: dict[str, list[str]] = {}
-    with suppress(MissingScopeError):
-        for row in _rows(session, session.get("/roleManagement/directory/roleAssignments", params)):
-            roles.setdefault(row["principalId"], []).append(
-                (row.get("roleDefinition") or {}).get("displayName", "Role")
-            )
+    with suppress(errors.MissingScopeError):
+        for row in _rows(session, "/roleManagement/directory/roleAssignments", params):
+            name = (row.get("roleDefinition") or {}).get("displayName", "Role")
+            roles.setdefault(row["principalId"], []).append(name)
     return roles
-
-
-def _said(response: httpx.Response) -> tuple[str, str]:
-    """All its codes, and its words."""
-    try:
-        error = response.json()["error"]
-        codes = [error["code"], *(each.get("code", "") for each in error.get("details") or ())]
-        return " ".join(codes), error["message"].rstrip(".")
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return "", "no reason given"
 
 
 def _status(row: dict[str, Any]) -> Status:
@@ -266,9 +216,7 @@ def _account(row: dict[str, Any], skus: dict[str, str], roles: dict[str, list[st
         status=_status(row),
         user_name=login or None,
         emails=distinct(addresses),
-        given_name=row.get("givenName"),
-        family_name=row.get("surname"),
-        display_name=row.get("displayName"),
+        **names(row.get("givenName"), row.get("surname"), row.get("displayName")),
         last_activity=instant(seen.get("lastSuccessfulSignInDateTime") or seen.get("lastSignInDateTime")),
         created_at=instant(row.get("createdDateTime")),
         role=", ".join(roles.get(row["id"], ())) or row.get("userType"),
@@ -285,6 +233,7 @@ def _account(row: dict[str, Any], skus: dict[str, str], roles: dict[str, list[st
 
 
 APP = App(
+    module=__name__,
     slug="microsoft_365",
     name="Microsoft 365",
     base_url=GRAPH,
@@ -300,18 +249,21 @@ APP = App(
     rate_limit="Microsoft names none; it says how long to wait",
     identity_provider=True,
     creates_mailbox=True,
-    tenant=tenant,
-    accounts=accounts,
-    account=account,
-    find=find,
-    create=create,
-    remove=remove,
-    suspend=suspend,
-    reactivate=reactivate,
-    restore=restore,
-    groups=groups,
-    join=join,
-    leave=leave,
-    refusal=refusal,
-    wait=wait,
+    refuses_with=[400, 403],
+    refusals=(
+        # A new user may not be known everywhere at once.
+        Refusal(errors.RateLimitedError, status=[404], call="/assignLicense$", seconds=2),
+        Refusal(errors.PlanTooLowError, "premium", "Buy Entra ID P1 for it", status=[403]),
+        Refusal(
+            errors.MissingScopeError,
+            "",
+            "Grant the app the permission; to change administrators it needs a privileged role",
+            status=[403],
+        ),
+        Refusal(errors.AlreadyExistsError, "ObjectConflict|already exist", "Look there, among the deleted users too"),
+        Refusal(errors.DomainNotVerifiedError, "domain", "Verify the domain in the admin center, or use another"),
+        Refusal(errors.NoSeatError, "available licenses", "Buy or free one, and assign it in the admin center"),
+        Refusal(errors.InvalidError, "on-premises mastered", "They come from Active Directory: change them there"),
+        Refusal(errors.InvalidError, "", "Put that right, in the admin center or in Gusto, and try again"),
+    ),
 )

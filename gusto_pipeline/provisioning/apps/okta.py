@@ -10,23 +10,17 @@ words of the refusal to lose the last super administrator are not documented.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 
+from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, distinct, instant
-from gusto_pipeline.provisioning.errors import (
-    AlreadyExistsError,
-    AppError,
-    InvalidError,
-    LastOwnerError,
-    MissingScopeError,
-    NotFoundError,
-)
+from gusto_pipeline.provisioning.app import App, distinct, instant, names
+from gusto_pipeline.provisioning.errors import Refusal
+from gusto_pipeline.provisioning.reading import by_link, one
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Field, api_key
 
@@ -52,25 +46,21 @@ def tenant(session: Session) -> Tenant:
 
 def accounts(session: Session) -> Iterator[Account]:
     roles = {user_id: _roles(session, user_id) for user_id in _administrators(session)}
-    for row in _pages(session, "/users", {"limit": 200, "filter": EVERYBODY}):
+    for row in by_link(session, "/users", {"limit": 200, "filter": EVERYBODY}):
         yield _account(row, roles.get(row["id"], ()))
 
 
 def account(session: Session, account_id: str) -> Account | None:
-    """The path would take a login, too; a missing person counts as absent once the token has proved good."""
-    try:
-        row = session.get(f"/users/{quote(account_id, safe='')}")
-    except NotFoundError:
-        tenant(session)
-        return None
-    return _account(row, _roles(session, row["id"])) if row["id"] == account_id else None
+    """The path would take a login, too."""
+    row = one(session, f"/users/{quote(account_id, safe='')}")
+    return _account(row, _roles(session, row["id"])) if row and row["id"] == account_id else None
 
 
 def find(session: Session, email: str) -> Account | None:
     """By login, which is never late; then by either address, deactivated people last. Both ignore case."""
     try:
         row = session.get(f"/users/{quote(email, safe='')}")
-    except NotFoundError:
+    except errors.NotFoundError:
         quoted = email.replace("\\", "\\\\").replace('"', '\\"')
         search = f'profile.login eq "{quoted}" or profile.email eq "{quoted}"'
         rows = session.get("/users", {"limit": 200, "search": search})
@@ -134,7 +124,7 @@ def invite_again(session: Session, account: Account) -> None:
 
 def groups(session: Session) -> dict[str, str]:
     """Okta's own ones: the members of the others come from elsewhere."""
-    rows = _pages(session, "/groups", {"limit": 200, "filter": 'type eq "OKTA_GROUP"'})
+    rows = by_link(session, "/groups", {"limit": 200, "filter": 'type eq "OKTA_GROUP"'})
     return {row["id"]: row["profile"]["name"] for row in rows}
 
 
@@ -146,87 +136,41 @@ def leave(session: Session, account: Account, group: str) -> None:
     session.send("DELETE", f"/groups/{group}/users/{account.id}")
 
 
-def refusal(response: httpx.Response) -> AppError | None:
-    if response.status_code not in (400, 403):
-        return None
-    code, said, causes = _said(response)
-    if "super admin" in said.lower():
-        return LastOwnerError(f"Okta keeps its last super administrator: {said}. Make somebody else one first")
-    if code == "E0000006":
-        return MissingScopeError(f"Okta: {said}. Connect with a token of an administrator who manages these people")
-    if response.status_code == 403 and code != "E0000038":
-        return None
-    if any(cause.startswith("login:") and "already exists" in cause for cause in causes):
-        return AlreadyExistsError("Okta has somebody with this login already, maybe deactivated. Look there")
-    if response.request.url.path.endswith("/suspend"):
-        return InvalidError(f"Okta suspends active people only: {said}. Deactivate them in Okta instead")
-    return InvalidError(f"Okta: {said}. Put that right, in Okta or in Gusto, and try again")
-
-
-def wait(response: httpx.Response, now: datetime) -> float | None:
-    """Until the window ends, by Okta's own clock, and a second more."""
-    reset, date = response.headers.get("x-rate-limit-reset"), response.headers.get("date")
-    if response.status_code != 429 or not reset:
-        return None
-    answered = parsedate_to_datetime(date) if date else now
-    return max(0.0, float(reset) - answered.timestamp()) + 1
+def said(response: httpx.Response) -> str:
+    answer = response.json()
+    causes = [cause["errorSummary"] for cause in answer.get("errorCauses") or ()]
+    return f"{'; '.join(causes) or answer['errorSummary']} ({answer['errorCode']})"
 
 
 def _lifecycle(session: Session, account: Account, step: str, *, mail: bool | None = None) -> None:
     session.send("POST", f"/users/{account.id}/lifecycle/{step}", params={"sendEmail": mail})
 
 
-def _pages(session: Session, path: str, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    response = session.send("GET", path, params=params)
-    while True:
-        yield from session.json(response)
-        if "next" not in response.links:
-            return
-        response = session.send("GET", response.links["next"]["url"])
-
-
 def _administrators(session: Session) -> list[str]:
-    path: str | None = "/iam/assignees/users"
-    found: list[str] = []
     try:
-        while path:
-            page = session.get(path)
-            found += (row["id"] for row in page["value"])
-            path = ((page.get("_links") or {}).get("next") or {}).get("href")
-    except MissingScopeError:
+        return [row["id"] for row in by_link(session, "/iam/assignees/users", None, "value", "_links/next/href")]
+    except errors.MissingScopeError:
         return []
-    return found
 
 
 def _roles(session: Session, user_id: str) -> tuple[str, ...]:
     try:
         return tuple(role.get("label") or role["type"] for role in session.get(f"/users/{user_id}/roles"))
-    except MissingScopeError:
+    except errors.MissingScopeError:
         return ()
-
-
-def _said(response: httpx.Response) -> tuple[str, str, list[str]]:
-    try:
-        answer = response.json()
-        causes = [cause["errorSummary"] for cause in answer.get("errorCauses") or ()]
-        return answer["errorCode"], "; ".join(causes) or answer["errorSummary"], causes
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return "", "no reason given", []
 
 
 def _account(row: dict[str, Any], roles: tuple[str, ...]) -> Account:
     profile = row.get("profile") or {}
     sent = instant(row.get("statusChanged")) if row["status"] == "PROVISIONED" else None
-    login, given, family = profile.get("login"), profile.get("firstName"), profile.get("lastName")
+    login = profile.get("login")
     addresses = (login if "@" in (login or "") else None, profile.get("email"), profile.get("secondEmail"))
     return Account(
         id=row["id"],
         status=STATUSES[row["status"]],
         user_name=login,
         emails=distinct(addresses),
-        given_name=given,
-        family_name=family,
-        display_name=profile.get("displayName") or " ".join(filter(None, (given, family))) or None,
+        **names(profile.get("firstName"), profile.get("lastName"), profile.get("displayName")),
         invited_until=sent + LINK_LIFE if sent else None,
         last_activity=instant(row.get("lastLogin")),
         created_at=instant(row.get("created")),
@@ -241,6 +185,7 @@ def _account(row: dict[str, Any], roles: tuple[str, ...]) -> Account:
 
 
 APP = App(
+    module=__name__,
     slug="okta",
     name="Okta",
     base_url="https://{domain}/api/v1",
@@ -255,19 +200,33 @@ APP = App(
     invites=True,
     invitation_life=LINK_LIFE,
     identity_provider=True,
-    tenant=tenant,
-    accounts=accounts,
-    account=account,
-    find=find,
-    create=create,
-    remove=remove,
-    suspend=suspend,
-    reactivate=reactivate,
-    invite_again=invite_again,
-    restore=restore,
-    groups=groups,
-    join=join,
-    leave=leave,
-    refusal=refusal,
-    wait=wait,
+    refusals=(
+        Refusal(
+            errors.LastOwnerError,
+            "super admin",
+            "It keeps the last super administrator: make somebody else one first",
+            status=[400, 403],
+        ),
+        Refusal(
+            errors.MissingScopeError,
+            r"\(E0000006\)",
+            "Connect with a token of an administrator who manages these people",
+            status=[400, 403],
+        ),
+        Refusal(
+            errors.AlreadyExistsError,
+            "login: .*already exists",
+            "Look there, also among the deactivated",
+            status=[400],
+        ),
+        Refusal(
+            errors.InvalidError,
+            "",
+            "It suspends active people only: deactivate them in Okta instead",
+            status=[400],
+            call="/suspend$",
+        ),
+        Refusal(errors.InvalidError, "", "Put that right, in Okta or in Gusto, and try again", status=[400]),
+        Refusal(errors.InvalidError, r"\(E0000038\)", "Put that right, in Okta, and try again", status=[403]),
+    ),
 )

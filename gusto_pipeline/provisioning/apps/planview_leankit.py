@@ -14,22 +14,16 @@ from typing import Any
 
 import httpx
 
+from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, counted, found, instant
-from gusto_pipeline.provisioning.errors import (
-    AlreadyExistsError,
-    AppError,
-    InvalidError,
-    LastOwnerError,
-    MissingScopeError,
-    NoSeatError,
-    NotFoundError,
-)
+from gusto_pipeline.provisioning.app import App, distinct, instant, names
+from gusto_pipeline.provisioning.errors import Refusal
+from gusto_pipeline.provisioning.reading import by_offset, chosen, found, one
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Field, api_key
 
 INVITATION = "invitation/"  # begins the id of an open invitation; as the path of its calls does
-ROLES = {"administrator": "administrator", "board creator": "boardCreator"}
+ROLES = {"administrator": "Administrator", "boardCreator": "Board creator"}
 
 
 def tenant(session: Session) -> Tenant:
@@ -39,9 +33,8 @@ def tenant(session: Session) -> Tenant:
 
 
 def accounts(session: Session) -> Iterator[Account]:
-    totals: list[int] = []
-    there = set()
-    for account in counted("Planview LeanKit", _users(session, totals), lambda: totals[-1]):
+    there: set[str] = set()
+    for account in _users(session):
         there |= {email.casefold() for email in account.emails}
         yield account
     for account in _invitations(session):
@@ -52,21 +45,16 @@ def accounts(session: Session) -> Iterator[Account]:
 def account(session: Session, account_id: str) -> Account | None:
     if account_id.startswith(INVITATION):
         return next((account for account in _invitations(session) if account.id == account_id), None)
-    try:
-        return _user(session.get(f"/user/{account_id}"))
-    except NotFoundError:
-        tenant(session)  # it is the user that is not there, not the account
-        return None
+    row = one(session, f"/user/{account_id}")
+    return _user(row) if row else None
 
 
 def find(session: Session, email: str) -> Account | None:
-    return found(_users(session, [], search=email), email) or found(_invitations(session), email)
+    return found(_users(session, search=email), email) or found(_invitations(session), email)
 
 
 def create(session: Session, new: NewAccount) -> None:
     """role: Administrator or Board creator, none for others. licence: full, reader or focused."""
-    if new.role and new.role.lower() not in ROLES:
-        raise InvalidError(f"LeanKit has no role {new.role!r}; it has Administrator and Board creator. Correct `role`")
     user: dict[str, Any] = {
         "emailAddress": new.email,
         "firstName": new.given_name,
@@ -77,7 +65,7 @@ def create(session: Session, new: NewAccount) -> None:
         "boardCreator": False,
     }
     if new.role:
-        user[ROLES[new.role.lower()]] = True
+        user[chosen(session, "role", new.role, ROLES)] = True
     if new.licence:
         user["licenseType"] = new.licence
     session.send("POST", "/user", json=user)
@@ -99,46 +87,18 @@ def cancel_invitation(session: Session, account: Account) -> None:
     session.send("PATCH", f"/{account.id}", json={"isRevoked": True})
 
 
-def refusal(response: httpx.Response) -> AppError | None:
-    if response.is_success or response.status_code in (401, 404) or response.is_server_error:
-        return None
-    try:
-        message = str(response.json()["message"]).rstrip(".")
-    except (ValueError, LookupError, TypeError):
-        message = "no reason given"
-    words = message.lower()
-    if response.status_code == 409 or "already" in words:
-        return AlreadyExistsError(f"LeanKit: {message}. Nothing is left to do")
-    if "owner" in words:
-        return LastOwnerError(f"LeanKit: {message}. Have the account owner named anew in LeanKit first")
-    if "licen" in words or "seat" in words:
-        return NoSeatError(f"LeanKit has no free licence: {message}. Buy one, or remove somebody")
-    if response.status_code == 403:
-        return MissingScopeError(
-            f"LeanKit: {message}. Use the token of an account administrator, "
-            "run: gusto-pipeline connect planview_leankit"
-        )
-    return InvalidError(f"LeanKit: {message}. Correct it, or do it by hand in LeanKit")
+def said(response: httpx.Response) -> str:
+    return str(response.json()["message"])
 
 
-def _pages(session: Session, path: str, rows: str, limit: int, totals: list[int], **query: Any) -> Iterator[Any]:
-    offset = 0
-    while True:
-        page = session.get(path, {"offset": offset, "limit": limit, **query})
-        yield from page[rows]
-        meta = page["pageMeta"]
-        totals.append(meta["totalRecords"])
-        offset += meta.get("limit") or limit  # it may allow less than asked for
-        if offset >= meta["totalRecords"]:
-            return
-
-
-def _users(session: Session, totals: list[int], **query: Any) -> Iterator[Account]:
-    return map(_user, _pages(session, "/user", "users", 500, totals, **query))
+def _users(session: Session, **query: str) -> Iterator[Account]:
+    params = {"limit": 500, **query}
+    return map(_user, by_offset(session, "/user", params, "users", "offset", "pageMeta/totalRecords"))
 
 
 def _invitations(session: Session) -> Iterator[Account]:
-    for row in _pages(session, "/invitation", "invitations", 25, [], status="pending"):
+    params, total = {"limit": 25, "status": "pending"}, "pageMeta/totalRecords"
+    for row in by_offset(session, "/invitation", params, "invitations", "offset", total):
         if not (row.get("acceptDate") or row.get("isExpired") or row.get("isRevoked")):
             yield Account(
                 id=f"{INVITATION}{row['id']}",
@@ -156,10 +116,8 @@ def _user(row: dict[str, Any]) -> Account:
         id=str(row["id"]),
         status=Status.DELETED if row.get("deleted") else status,
         user_name=row.get("username"),
-        emails=(row["emailAddress"],) if row.get("emailAddress") else (),
-        given_name=row.get("firstName"),
-        family_name=row.get("lastName"),
-        display_name=row.get("fullName"),
+        emails=distinct((row.get("emailAddress"),)),
+        **names(row.get("firstName"), row.get("lastName"), row.get("fullName")),
         last_activity=instant(row.get("lastAccess")),
         created_at=instant(row.get("createdOn")),
         role="Owner" if owner else "Administrator" if admin else row.get("licenseType"),
@@ -172,6 +130,7 @@ def _user(row: dict[str, Any]) -> Account:
 
 
 APP = App(
+    module=__name__,
     slug="planview_leankit",
     name="Planview LeanKit",
     base_url="https://{account}.leankit.com/io",
@@ -183,14 +142,12 @@ APP = App(
     removal="deletes",
     removal_note="cards keep their history, and lose the assignment",
     rate_limit="points in windows of a minute",
-    tenant=tenant,
-    accounts=accounts,
-    account=account,
-    find=find,
-    create=create,
-    suspend=suspend,
-    reactivate=reactivate,
-    remove=remove,
-    cancel_invitation=cancel_invitation,
-    refusal=refusal,
+    refusals=(
+        Refusal(errors.AlreadyExistsError, "already", "Nothing is left to do"),
+        Refusal(errors.AlreadyExistsError, "", "Nothing is left to do", status=[409]),
+        Refusal(errors.LastOwnerError, "owner", "Have the account owner named anew in LeanKit first"),
+        Refusal(errors.NoSeatError, "licen|seat"),
+        Refusal(errors.MissingScopeError, "", "Use the token of an account administrator", status=[403]),
+        Refusal(errors.InvalidError, "", "Correct it, or do it by hand in LeanKit"),
+    ),
 )

@@ -11,23 +11,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
 import httpx
 
+from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, counted, instant
-from gusto_pipeline.provisioning.errors import (
-    AlreadyExistsError,
-    AppError,
-    InvalidError,
-    LastOwnerError,
-    MissingScopeError,
-    NoSeatError,
-    OwnsContentError,
-    PlanTooLowError,
-)
+from gusto_pipeline.provisioning.app import App, distinct, instant, names
+from gusto_pipeline.provisioning.errors import Refusal
+from gusto_pipeline.provisioning.reading import by_link, chosen
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Consent, Field, oauth
 
@@ -37,18 +29,18 @@ FIELDS = (
     "EmployeeNumber,Title,Department,Phone,MobilePhone,FederationIdentifier"
 )
 STAFF = "UserType IN ('Standard','AutomatedProcess','CloudIntegrationUser')"
+MANAGER = 'Connect as somebody with "API Enabled" and "Manage Users"'
 
 
 def tenant(session: Session) -> Tenant:
-    row = _query(session, "SELECT Id,Name FROM Organization")[0]
+    row = next(_query(session, "SELECT Id,Name FROM Organization"))
     return Tenant(row["Id"], row["Name"])
 
 
 def accounts(session: Session) -> Iterator[Account]:
     frozen = {row["UserId"] for row in _query(session, "SELECT Id,UserId FROM UserLogin WHERE IsFrozen = true")}
-    first = session.get("/query", {"q": f"SELECT {FIELDS} FROM User WHERE {STAFF} ORDER BY Id"})
-    rows = (_account(row, frozen) for row in _rows(session, first))
-    yield from counted("Salesforce", rows, lambda: first["totalSize"])
+    for row in _query(session, f"SELECT {FIELDS} FROM User WHERE {STAFF} ORDER BY Id"):
+        yield _account(row, frozen)
 
 
 def account(session: Session, account_id: str) -> Account | None:
@@ -63,12 +55,7 @@ def find(session: Session, email: str) -> Account | None:
 
 def create(session: Session, new: NewAccount) -> None:
     """With the profile that `role` names, by id or name; a reset password then brings them a mail with a link."""
-    wanted = new.role or session.record["profile"]
-    profiles = _query(session, "SELECT Id,Name FROM Profile")
-    profile = next((p["Id"] for p in profiles if wanted.lower() in (p["Id"].lower(), p["Name"].lower())), None)
-    if profile is None:
-        names = ", ".join(sorted(p["Name"] for p in profiles))
-        raise InvalidError(f"Salesforce has no profile {wanted!r}; there are: {names}")
+    profiles = {row["Id"]: row["Name"] for row in _query(session, "SELECT Id,Name FROM Profile")}
     optional = {"EmployeeNumber": new.employee_number, "Title": new.title, "Department": new.department}
     body = {
         "Username": new.email,
@@ -76,7 +63,7 @@ def create(session: Session, new: NewAccount) -> None:
         "FirstName": new.given_name,
         "LastName": new.family_name,
         "Alias": re.sub(r"\W", "", f"{new.given_name[:1]}{new.family_name}")[:8].lower() or "user",
-        "ProfileId": profile,
+        "ProfileId": chosen(session, "profile", new.role or session.record["profile"], profiles),
         "TimeZoneSidKey": session.record["time_zone"],
         "LocaleSidKey": session.record["locale"],
         "LanguageLocaleKey": session.record["locale"],
@@ -85,7 +72,7 @@ def create(session: Session, new: NewAccount) -> None:
     }
     try:
         made = session.send("POST", "/sobjects/User", json=body)
-    except AlreadyExistsError:
+    except errors.AlreadyExistsError:
         if find(session, new.email):
             raise
         body["Username"] = f"{new.email}.{session.record['domain'].partition('.')[0]}"
@@ -97,7 +84,7 @@ def suspend(session: Session, account: Account) -> None:
     """Deactivates; freezes whom Salesforce does not let be deactivated, who then keeps the licence."""
     try:
         remove(session, account)
-    except OwnsContentError:
+    except errors.OwnsContentError:
         _freeze(session, account.id, True)
 
 
@@ -115,59 +102,28 @@ def invite_again(session: Session, account: Account) -> None:
     _reset_password(session, account.id)
 
 
-def refusal(response: httpx.Response) -> AppError | None:
-    if response.status_code not in (400, 403):
-        return None
-    code, said = _said(response)
-    if code.startswith("DUPLICATE_USERNAME"):
-        return AlreadyExistsError(f"Salesforce: {said}. Look there, or in another org of yours")
-    if code == "LICENSE_LIMIT_EXCEEDED":
-        return NoSeatError(f"Salesforce has no free licence: {said}. Buy one, or deactivate somebody")
-    if code in ("API_DISABLED_FOR_ORG", "API_CURRENTLY_DISABLED", "FUNCTIONALITY_NOT_ENABLED"):
-        return PlanTooLowError(f"Salesforce: {said}. The edition needs API access: Enterprise, or Professional with it")
-    if response.status_code == 403 or code.startswith("INSUFFICIENT_ACCESS"):
-        return MissingScopeError(f'Salesforce: {said}. Connect as somebody with "API Enabled" and "Manage Users"')
-    if "last" in said.lower() and "administrator" in said.lower():
-        return LastOwnerError(f"Salesforce: {said}. Make somebody else an administrator first")
-    if response.request.method == "PATCH":
-        return OwnsContentError(
-            f"Salesforce: {said}. Give that to somebody else in Setup first, and freeze them meanwhile"
-        )
-    return InvalidError(f"Salesforce: {said} ({code}). Put that right, in Setup or in Gusto, and try again")
+def said(response: httpx.Response) -> str:
+    error = response.json()[0]
+    return f"{error['message'].rstrip('.')} ({error['errorCode']})"
 
 
-def wait(response: httpx.Response, now: datetime) -> float | None:
-    """The day's requests come back over hours, so nobody waits for them here; too many at once pass in seconds."""
-    if response.status_code != 403:
-        return None
-    code, said = _said(response)
-    if code != "REQUEST_LIMIT_EXCEEDED":
-        return None
-    return 3600.0 if "TotalRequests" in said else 5.0
-
-
-def _query(session: Session, soql: str) -> list[dict[str, Any]]:
-    return list(_rows(session, session.get("/query", {"q": soql})))
-
-
-def _rows(session: Session, page: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    while True:
-        yield from page["records"]
-        if page.get("done", True):
-            return
-        page = session.get(f"https://{session.record['domain']}{page['nextRecordsUrl']}")
+def _query(session: Session, soql: str) -> Iterator[dict[str, Any]]:
+    return by_link(session, "/query", {"q": soql}, "records", "nextRecordsUrl", total="totalSize")
 
 
 def _users(session: Session, where: str) -> list[Account]:
-    rows = _query(session, f"SELECT {FIELDS} FROM User WHERE {where}")
-    ids = ",".join(f"'{row['Id']}'" for row in rows)
-    logins = _query(session, f"SELECT Id,UserId,IsFrozen FROM UserLogin WHERE UserId IN ({ids})") if rows else []
-    frozen = {login["UserId"] for login in logins if login["IsFrozen"]}
+    rows = list(_query(session, f"SELECT {FIELDS} FROM User WHERE {where}"))
+    frozen = {login["UserId"] for login in _logins(session, *(row["Id"] for row in rows)) if login["IsFrozen"]}
     return [_account(row, frozen) for row in rows]
 
 
+def _logins(session: Session, *account_ids: str) -> Iterator[dict[str, Any]]:
+    ids = ",".join(f"'{account_id}'" for account_id in account_ids)
+    return _query(session, f"SELECT Id,UserId,IsFrozen FROM UserLogin WHERE UserId IN ({ids})") if ids else iter(())
+
+
 def _freeze(session: Session, account_id: str, frozen: bool) -> None:
-    for login in _query(session, f"SELECT Id,UserId,IsFrozen FROM UserLogin WHERE UserId IN ('{account_id}')"):
+    for login in _logins(session, account_id):
         if login["IsFrozen"] is not frozen:
             session.send("PATCH", f"/sobjects/UserLogin/{login['Id']}", json={"IsFrozen": frozen})
 
@@ -180,14 +136,6 @@ def _quoted(text: str) -> str:
     return text.replace("\\", "\\\\").replace("'", "\\'")
 
 
-def _said(response: httpx.Response) -> tuple[str, str]:
-    try:
-        error = response.json()[0]
-        return error["errorCode"], error["message"].rstrip(".")
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return "", "no reason given"
-
-
 def _account(row: dict[str, Any], frozen: set[str]) -> Account:
     profile = row.get("Profile") or {}
     licence = (profile.get("UserLicense") or {}).get("Name")
@@ -197,10 +145,8 @@ def _account(row: dict[str, Any], frozen: set[str]) -> Account:
         id=row["Id"],
         status=Status.SUSPENDED if ended else Status.ACTIVE if seen else Status.INVITED,
         user_name=row.get("Username"),
-        emails=(row["Email"],) if row.get("Email") else (),
-        given_name=row.get("FirstName"),
-        family_name=row.get("LastName"),
-        display_name=row.get("Name"),
+        emails=distinct((row.get("Email"),)),
+        **names(row.get("FirstName"), row.get("LastName"), row.get("Name")),
         last_activity=seen,
         created_at=instant(row.get("CreatedDate")),
         role=", ".join(filter(None, (profile.get("Name"), (row.get("UserRole") or {}).get("Name")))) or None,
@@ -217,6 +163,7 @@ def _account(row: dict[str, Any], frozen: set[str]) -> Account:
 
 
 APP = App(
+    module=__name__,
     slug="salesforce",
     name="Salesforce",
     base_url="https://{domain}/services/data/v59.0",
@@ -233,15 +180,28 @@ APP = App(
     removal_note="records stay with their owner, and the licence is free; whoever cannot be deactivated yet is frozen",
     rate_limit="a number of requests a day, by edition and licences",
     invites=True,
-    tenant=tenant,
-    accounts=accounts,
-    account=account,
-    find=find,
-    create=create,
-    remove=remove,
-    suspend=suspend,
-    reactivate=reactivate,
-    invite_again=invite_again,
-    refusal=refusal,
-    wait=wait,
+    refuses_with=[400, 403],
+    refusals=(
+        # The day's requests come back over hours, so nobody waits for them here; too many at once pass in seconds.
+        Refusal(errors.RateLimitedError, "TotalRequests.*REQUEST_LIMIT_EXCEEDED", status=[403], seconds=3600),
+        Refusal(errors.RateLimitedError, r"\(REQUEST_LIMIT_EXCEEDED\)", status=[403], seconds=5),
+        Refusal(errors.AlreadyExistsError, r"\(DUPLICATE_USERNAME", "Look there, or in another org of yours"),
+        Refusal(errors.NoSeatError, r"\(LICENSE_LIMIT_EXCEEDED\)", "Buy one, or deactivate somebody"),
+        Refusal(
+            errors.PlanTooLowError,
+            r"\((API_DISABLED_FOR_ORG|API_CURRENTLY_DISABLED|FUNCTIONALITY_NOT_ENABLED)\)",
+            "The edition needs API access: Enterprise, or Professional with it",
+        ),
+        Refusal(errors.MissingScopeError, "", MANAGER, status=[403]),
+        Refusal(errors.MissingScopeError, r"\(INSUFFICIENT_ACCESS", MANAGER),
+        Refusal(errors.LastOwnerError, "last.*administrator|administrator.*last"),
+        Refusal(
+            errors.OwnsContentError,
+            "",
+            "Give that to somebody else in Setup first, and freeze them meanwhile",
+            status=[400],
+            call="^PATCH",
+        ),
+        Refusal(errors.InvalidError, "", "Put that right, in Setup or in Gusto, and try again", status=[400]),
+    ),
 )

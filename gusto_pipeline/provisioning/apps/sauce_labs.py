@@ -14,31 +14,25 @@ from typing import Any
 
 import httpx
 
+from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, counted, found, instant
-from gusto_pipeline.provisioning.errors import (
-    AlreadyExistsError,
-    AppError,
-    InvalidError,
-    MissingScopeError,
-    NoSeatError,
-    NotFoundError,
-    OutcomeUnknownError,
-)
+from gusto_pipeline.provisioning.app import App, distinct, instant, names
+from gusto_pipeline.provisioning.errors import Refusal
+from gusto_pipeline.provisioning.reading import chosen, counted, found, one
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Field, basic_auth
 
 PAGE = 100
 STATUSES = {"pending": Status.INVITED, "inactive": Status.SUSPENDED, "active": Status.ACTIVE}
-ROLES = {"organization admin": 1, "team admin": 4, "member": 3}
+ROLES = {"1": "Organization admin", "4": "Team admin", "3": "Member"}
+ADMIN = "Use the access key of an organization admin"
 
 
 def tenant(session: Session) -> Tenant:
     rows, _ = _unwrapped(session.get("/users/", {"limit": 1}))
     if not rows:
-        raise MissingScopeError(
-            "Sauce Labs shows no users to this one. Use the access key of an organization admin, "
-            "run: gusto-pipeline connect sauce_labs"
+        raise errors.MissingScopeError(
+            f"Sauce Labs shows no users to this one. {ADMIN}, run: gusto-pipeline connect sauce_labs"
         )
     return Tenant(rows[0]["organization"]["id"], rows[0]["organization"].get("name") or "Sauce Labs")
 
@@ -53,10 +47,8 @@ def accounts(session: Session) -> Iterator[Account]:
 
 
 def account(session: Session, account_id: str) -> Account | None:
-    try:
-        row = session.get(f"/users/{account_id}/")
-    except NotFoundError:
-        tenant(session)  # it is the user that is not there, not the organization
+    row = one(session, f"/users/{account_id}/")
+    if not row:
         return None
     pending = any(account.id == account_id for account in _listed(session, "pending", username=row["username"]))
     return _account(row, "pending" if pending else "active" if row["is_active"] else "inactive")
@@ -71,9 +63,6 @@ def create(session: Session, new: NewAccount) -> None:
 
     User names are unique among all of Sauce Labs' customers: nora@acme.example becomes nora.acme.
     """
-    role = (new.role or "member").lower()
-    if role not in ROLES:
-        raise InvalidError(f"Sauce Labs has no role {new.role!r}; it has {', '.join(ROLES)}. Correct `role`")
     local, _, domain = new.email.partition("@")
     user: dict[str, Any] = {
         "first_name": new.given_name,
@@ -82,15 +71,10 @@ def create(session: Session, new: NewAccount) -> None:
         "username": f"{local}.{domain.partition('.')[0]}",
         "password": new.password or f"{secrets.token_urlsafe(24)}aA1!",
         "organization": tenant(session).id,
-        "role": ROLES[role],
+        "role": int(chosen(session, "role", new.role or "member", ROLES)),
     }
     if new.groups:
-        teams = groups(session)
-        wanted = next((key for key, name in teams.items() if new.groups[0] in (key, name)), None)
-        if wanted is None:
-            there = ", ".join(teams.values())
-            raise InvalidError(f"Sauce Labs has no team {new.groups[0]!r}; it has {there}. Correct `groups`")
-        user["team"] = wanted
+        user["team"] = chosen(session, "team", new.groups[0], groups(session))
     session.send("POST", "/users/", json=user)
 
 
@@ -104,7 +88,7 @@ def reactivate(session: Session, account: Account) -> None:
 
 def remove(session: Session, account: Account) -> None:
     """Resets the access key first, which may be in use where nobody remembers."""
-    with suppress(OutcomeUnknownError):  # what matters is the deactivation
+    with suppress(errors.OutcomeUnknownError):  # what matters is the deactivation
         session.send("POST", f"/users/{account.id}/reset-access-key/")
     suspend(session, account)
 
@@ -119,33 +103,10 @@ def join(session: Session, account: Account, group: str) -> None:
     session.send("POST", "/membership/", json={"user": account.id, "team": group})
 
 
-def refusal(response: httpx.Response) -> AppError | None:
-    if response.status_code not in (400, 403):
-        return None
-    message = _said(response)
-    words = message.lower()
-    if response.status_code == 403:
-        return MissingScopeError(
-            f"Sauce Labs: {message}. Use the access key of an organization admin, on a plan with user management, "
-            "run: gusto-pipeline connect sauce_labs"
-        )
-    if "already" in words or "exists" in words or "taken" in words:
-        return AlreadyExistsError(
-            f"Sauce Labs: {message}. It may be another organization's: choose another address or name by hand"
-        )
-    if "seat" in words or "licen" in words or "limit" in words:
-        return NoSeatError(f"Sauce Labs has no free seat: {message}. Buy one, or deactivate somebody")
-    return InvalidError(f"Sauce Labs: {message}. Correct it, or do it by hand in Sauce Labs")
-
-
-def _said(response: httpx.Response) -> str:
+def said(response: httpx.Response) -> str:
     """The lists of a refusal, by field."""
-    try:
-        said = response.json()
-        said = {name: value for name, value in said.items() if name != "status_code"}
-        lists = {name: value if isinstance(value, list) else [value] for name, value in said.items()}
-    except (ValueError, AttributeError):
-        return "no reason given"
+    lists = {name: what if isinstance(what, list) else [what] for name, what in response.json().items()}
+    lists.pop("status_code", None)
     named = {"" if name in ("detail", "non_field_errors") else f"{name}: ": texts for name, texts in lists.items()}
     return "; ".join(f"{name}{text}".rstrip(".") for name, texts in named.items() for text in texts)
 
@@ -177,10 +138,8 @@ def _account(row: dict[str, Any], status: str) -> Account:
         id=row["id"],
         status=STATUSES[status],
         user_name=row.get("username"),
-        emails=(row["email"],) if row.get("email") else (),
-        given_name=row.get("first_name"),
-        family_name=row.get("last_name"),
-        display_name=" ".join(filter(None, (row.get("first_name"), row.get("last_name")))) or None,
+        emails=distinct((row.get("email"),)),
+        **names(row.get("first_name"), row.get("last_name")),
         created_at=instant(row.get("created_at")),
         role=role.get("name"),
         admin=bool(row.get("is_organization_admin")) or role.get("role") == 1,
@@ -190,6 +149,7 @@ def _account(row: dict[str, Any], status: str) -> Account:
 
 
 APP = App(
+    module=__name__,
     slug="sauce_labs",
     name="Sauce Labs",
     base_url="https://api.{region}.saucelabs.com/team-management/v1",
@@ -202,15 +162,15 @@ APP = App(
     removal_note="their access key is reset, so that whatever tests with it stops; test results stay",
     rate_limit="10 requests a second, 3,500 an hour",
     plan="Enterprise",
-    tenant=tenant,
-    accounts=accounts,
-    account=account,
-    find=find,
-    create=create,
-    suspend=suspend,
-    reactivate=reactivate,
-    remove=remove,
-    groups=groups,
-    join=join,
-    refusal=refusal,
+    refuses_with=[400],
+    refusals=(
+        Refusal(errors.MissingScopeError, "", f"{ADMIN}, on a plan with user management", status=[403]),
+        Refusal(
+            errors.AlreadyExistsError,
+            "already|exists|taken",
+            "It may be another organization's: choose another address or name by hand",
+        ),
+        Refusal(errors.NoSeatError, "seat|licen|limit", "Buy one, or deactivate somebody"),
+        Refusal(errors.InvalidError, "", "Correct it, or do it by hand in Sauce Labs"),
+    ),
 )

@@ -11,26 +11,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import datetime
 from typing import Any
 
 import httpx
 
+from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, distinct, found, instant
-from gusto_pipeline.provisioning.errors import (
-    AlreadyExistsError,
-    AppError,
-    IncompleteReadError,
-    InvalidError,
-    LastOwnerError,
-    MissingScopeError,
-    NotFoundError,
-    PlanTooLowError,
-    ServerError,
-    SignInError,
-)
-from gusto_pipeline.provisioning.session import Session, retry_after
+from gusto_pipeline.provisioning.app import App, distinct, instant, names
+from gusto_pipeline.provisioning.errors import Refusal
+from gusto_pipeline.provisioning.reading import by_cursor, by_offset, found
+from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Field, api_key
 
 WEB = "https://slack.com/api"
@@ -46,10 +36,12 @@ ROLES = (
     ("is_bot", "Bot"),
 )
 # The Web API's words for what is wrong; whatever is not here is a wrong value.
-SIGN_IN = {"invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive"}
-RIGHTS = {"missing_scope", "access_denied", "no_permission", "not_allowed_token_type", "team_access_not_granted"}
-FAULTS = {"internal_error", "fatal_error", "request_timeout", "service_unavailable"}
-PLAN = {"paid_only", "paid_teams_only", "feature_not_enabled", "not_an_enterprise", "upgrade_required"}
+SIGN_IN = "^(invalid_auth|not_authed|token_revoked|token_expired|account_inactive)"
+RIGHTS = "^(missing_scope|access_denied|no_permission|not_allowed_token_type|team_access_not_granted)"
+FAULTS = "^(internal_error|fatal_error|request_timeout|service_unavailable)"
+PLAN = "^(paid_only|paid_teams_only|feature_not_enabled|not_an_enterprise|upgrade_required)"
+WEB_API = range(200, 500)  # statuses that it may refuse with
+OWNER = "Connect with an owner's token that has the scopes admin, users:read and users:read.email"
 
 
 def tenant(session: Session) -> Tenant:
@@ -71,9 +63,9 @@ def accounts(session: Session) -> Iterator[Account]:
 
 def account(session: Session, account_id: str) -> Account | None:
     scim, web = {}, {}
-    with suppress(NotFoundError):
+    with suppress(errors.NotFoundError):
         scim = session.get(f"/Users/{account_id}")
-    with suppress(NotFoundError):
+    with suppress(errors.NotFoundError):
         web = session.get(f"{WEB}/users.info", {"user": account_id})["user"]
     return _account(scim, web) if scim or web else None
 
@@ -82,7 +74,7 @@ def find(session: Session, email: str) -> Account | None:
     """Slack looks up by address whoever is active; for the others the list has to be gone through."""
     try:
         return account(session, session.get(f"{WEB}/users.lookupByEmail", {"email": email})["user"]["id"])
-    except NotFoundError:
+    except errors.NotFoundError:
         there = found((_account(row, {}) for row in _resources(session, "/Users")), email)
         return account(session, there.id) if there else None
 
@@ -126,70 +118,15 @@ def leave(session: Session, account: Account, group: str) -> None:
     _patch(session, f"/Groups/{group}", {"op": "remove", "path": f'members[value eq "{account.id}"]'})
 
 
-def refusal(response: httpx.Response) -> AppError | None:
-    if response.request.url.path.startswith("/api/"):
-        return _web_refusal(response)
-    if response.is_success or response.status_code in (401, 404) or response.status_code >= 500:
-        return None
-    said = _said(response)
-    if response.status_code == 409:
-        return AlreadyExistsError(f"Slack has a member with this address or user name already: {said}. Look there")
-    if response.status_code not in (402, 403):
-        return InvalidError(f"Slack: {said}. Put that right, in Slack or in Gusto, and try again")
-    if "owner" in said.lower():
-        return LastOwnerError(f"Slack: {said}. Transfer the ownership in Slack first")
-    if "plan" in said.lower() or "paid" in said.lower() or response.status_code == 402:
-        return PlanTooLowError(f"Slack: {said}. SCIM needs the Business+ or Enterprise plan")
-    return _no_right(said)
-
-
-def wait(response: httpx.Response, now: datetime) -> float | None:
-    """The Web API may say it with status 200, too."""
-    limited = (
-        response.is_success and response.request.url.path.startswith("/api/") and _error(response) == "ratelimited"
-    )
-    return (retry_after(response, now) or 30.0) if limited else None
-
-
-def _web_refusal(response: httpx.Response) -> AppError | None:
-    code = _error(response)
-    if not code:
-        return None
-    if code in SIGN_IN:
-        return SignInError(
-            f"Slack does not accept the token ({code}). Connect it again, run: gusto-pipeline connect slack"
-        )
-    if code in RIGHTS:
-        needed = response.json().get("needed")
-        return _no_right(f"{code}, needed is {needed}" if needed else code)
-    if code in PLAN:
-        return PlanTooLowError(f"Slack's plan does not include this ({code}). Raise the plan")
-    if code in ("user_not_found", "users_not_found", "user_not_visible"):
-        return NotFoundError(f"Slack has, or shows, no such member ({code})")
-    if code in FAULTS:
-        return ServerError(f"Slack failed on {response.request.url.path} ({code}). Nothing to do here but to try later")
-    return InvalidError(f"Slack refuses {response.request.url.path} ({code})")
-
-
-def _no_right(said: str) -> MissingScopeError:
-    scopes = "admin, users:read and users:read.email"
-    return MissingScopeError(f"Slack: {said}. Connect with an owner's token that has the scopes {scopes}")
-
-
-def _error(response: httpx.Response) -> str:
-    try:
-        answer = response.json()
-    except ValueError:
+def said(response: httpx.Response) -> str:
+    """The Web API says it with `ok`, whatever the status, SCIM in either of two forms."""
+    answer = response.json()
+    if not response.request.url.path.startswith("/api/"):
+        return "" if response.is_success else str(answer.get("detail") or answer["Errors"]["description"])
+    if answer.get("ok") is not False:
         return ""
-    return str(answer.get("error", "unknown_error")) if isinstance(answer, dict) and answer.get("ok") is False else ""
-
-
-def _said(response: httpx.Response) -> str:
-    try:
-        answer = response.json()
-        return str(answer.get("detail") or answer["Errors"]["description"]).rstrip(".")
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return "no reason given"
+    needed = answer.get("needed")
+    return f"{answer.get('error', 'unknown_error')}{f', needed is {needed}' if needed else ''}"
 
 
 def _patch(session: Session, path: str, operation: dict[str, Any]) -> None:
@@ -198,25 +135,15 @@ def _patch(session: Session, path: str, operation: dict[str, Any]) -> None:
 
 def _resources(session: Session, path: str) -> Iterator[dict[str, Any]]:
     """All pages (RFC 7644 section 3.4.2.4), whole by Slack's own count."""
-    seen, total = 0, 1
-    while seen < total:
-        page = session.get(path, {"startIndex": seen + 1, "count": 1000})
-        total, rows = page["totalResults"], page.get("Resources") or []
-        if not rows and seen < total:
-            raise IncompleteReadError(f"Slack counts {total} at {path} and listed {seen}")
-        seen += len(rows)
-        yield from rows
+    return by_offset(session, path, {"count": 1000}, "Resources", "startIndex", "totalResults", first=1)
 
 
 def _web_members(session: Session) -> Iterator[dict[str, Any]]:
     """Without Slack's own bot, and without people of other organisations who share a channel."""
-    cursor = None
-    while True:
-        page = session.get(f"{WEB}/users.list", {"limit": 200, "cursor": cursor})
-        yield from (row for row in page["members"] if row["id"] != "USLACKBOT" and not row.get("is_stranger"))
-        cursor = (page.get("response_metadata") or {}).get("next_cursor")
-        if not cursor:
-            return
+    at = "response_metadata/next_cursor"
+    for row in by_cursor(session, f"{WEB}/users.list", {"limit": 200}, "members", "cursor", at):
+        if row["id"] != "USLACKBOT" and not row.get("is_stranger"):
+            yield row
 
 
 def _account(scim: dict[str, Any], web: dict[str, Any]) -> Account:
@@ -231,9 +158,11 @@ def _account(scim: dict[str, Any], web: dict[str, Any]) -> Account:
         status=status,
         user_name=scim.get("userName") or web.get("name"),
         emails=distinct([*(each.get("value") for each in emails), profile.get("email")]),
-        given_name=name.get("givenName") or profile.get("first_name"),
-        family_name=name.get("familyName") or profile.get("last_name"),
-        display_name=scim.get("displayName") or profile.get("real_name") or web.get("real_name"),
+        **names(
+            name.get("givenName") or profile.get("first_name"),
+            name.get("familyName") or profile.get("last_name"),
+            scim.get("displayName") or profile.get("real_name") or web.get("real_name"),
+        ),
         created_at=instant((scim.get("meta") or {}).get("created")),
         role=next((role for flag, role in ROLES if web.get(flag)), "Member"),
         admin=bool(web.get("is_admin") or web.get("is_owner")),
@@ -250,6 +179,7 @@ def _account(scim: dict[str, Any], web: dict[str, Any]) -> Account:
 
 
 APP = App(
+    module=__name__,
     slug="slack",
     name="Slack",
     base_url="https://api.slack.com/scim/v2",
@@ -262,17 +192,19 @@ APP = App(
     removal="deactivates",
     removal_note="messages and files stay, and so does the deactivated member, who can be reactivated",
     rate_limit="SCIM: 1,000 reads and 180 changes of members a minute",
-    tenant=tenant,
-    accounts=accounts,
-    account=account,
-    find=find,
-    create=create,
-    remove=remove,
-    suspend=suspend,
-    reactivate=reactivate,
-    groups=groups,
-    join=join,
-    leave=leave,
-    refusal=refusal,
-    wait=wait,
+    refusals=(
+        Refusal(errors.RateLimitedError, "^ratelimited", status=[200], call="/api/", seconds=30),
+        Refusal(errors.SignInError, SIGN_IN, "Make a new token", status=WEB_API, call="/api/"),
+        Refusal(errors.MissingScopeError, RIGHTS, OWNER, status=WEB_API, call="/api/"),
+        Refusal(errors.PlanTooLowError, PLAN, status=WEB_API, call="/api/"),
+        Refusal(errors.NotFoundError, "^users?_not_(found|visible)", status=WEB_API, call="/api/"),
+        Refusal(errors.ServerError, FAULTS, "Nothing to do here but to try later", status=[200], call="/api/"),
+        Refusal(errors.InvalidError, status=[200], call="/api/"),
+        Refusal(errors.AlreadyExistsError, "", "Somebody has this address or user name already: look", status=[409]),
+        Refusal(errors.LastOwnerError, "owner", "Transfer the ownership in Slack first", status=[402, 403]),
+        Refusal(errors.PlanTooLowError, "plan|paid", "SCIM needs the Business+ or Enterprise plan", status=[403]),
+        Refusal(errors.PlanTooLowError, "", "SCIM needs the Business+ or Enterprise plan", status=[402]),
+        Refusal(errors.MissingScopeError, "", OWNER, status=[403]),
+        Refusal(errors.InvalidError, "", "Put that right, in Slack or in Gusto, and try again"),
+    ),
 )

@@ -10,23 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 import httpx
 
+from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, instant, split_name
-from gusto_pipeline.provisioning.errors import (
-    AlreadyExistsError,
-    AppError,
-    InvalidError,
-    LastOwnerError,
-    MissingScopeError,
-    NoSeatError,
-    PlanTooLowError,
-    SignInError,
-)
+from gusto_pipeline.provisioning.app import App, distinct, instant, one_name
+from gusto_pipeline.provisioning.errors import Refusal
+from gusto_pipeline.provisioning.reading import found
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Field, Record, api_key
 
@@ -52,11 +44,10 @@ def account(session: Session, account_id: str) -> Account | None:
 
 
 def find(session: Session, email: str) -> Account | None:
-    wanted, managed = email.casefold(), _managed(session, email)
+    managed = _managed(session, email)
     known = [_account(row, managed.get(row["idMember"])) for row in _memberships(session)]
-    for account in known:
-        if wanted in (address.casefold() for address in account.emails):
-            return account
+    if there := found(known, email):
+        return there
     here = {"idOrganization": tenant(session).id, "onlyOrgMembers": "true"}
     ids = [row["id"] for row in session.get("/search/members/", {"query": email, **here})]
     hidden = [account for account in known if [account.id] == ids and not account.emails]
@@ -82,35 +73,12 @@ def remove(session: Session, account: Account) -> None:
     session.send("DELETE", f"{_path(session)}/members/{account.id}/all")
 
 
-def refusal(response: httpx.Response) -> AppError | None:
-    if response.status_code not in (400, 401, 403):
-        return None
-    message = _said(response)
-    words = message.lower()
-    if any(what in words for what in ("invalid key", "invalid token", "invalid app token", "expired token")):
-        return SignInError(f"Trello: {message}. Make a token that does not expire, run: gusto-pipeline connect trello")
-    if "already" in words:
-        return AlreadyExistsError(f"Trello: {message}. Nothing is left to do")
-    if "at least one admin" in words or "last admin" in words:
-        return LastOwnerError(f"Trello: {message}. Make somebody else admin of the Workspace first")
-    if "limit" in words or "license" in words or "seat" in words:
-        return NoSeatError(f"Trello has no free place: {message}. Buy one, or remove somebody")
-    if response.status_code == 400:
-        return InvalidError(f"Trello: {message}. Correct it, or do it by hand in Trello")
-    if response.request.url.path.endswith("/deactivated"):
-        return PlanTooLowError(
-            f"Trello: {message}. Deactivating needs a paid Workspace, and people who are not managed in Atlassian's "
-            "admin hub. Remove the member, or do it there"
-        )
-    return MissingScopeError(
-        f"Trello: {message}. Make a token with read and write as an admin of the Workspace, "
-        "run: gusto-pipeline connect trello"
-    )
-
-
-def wait(response: httpx.Response, received_at: datetime) -> float | None:
-    """It counts in windows of 10 seconds and says no time."""
-    return 10 if response.status_code == 429 else None
+def said(response: httpx.Response) -> str:
+    """Mostly plain text, sometimes JSON with a message."""
+    try:
+        return str(response.json()["message"])
+    except (ValueError, LookupError, TypeError):
+        return response.text[:200]
 
 
 def _path(session: Session) -> str:
@@ -124,42 +92,28 @@ def _memberships(session: Session) -> list[Row]:
 
 def _managed(session: Session, search: str | None = None) -> dict[str, Row]:
     """What the Enterprise knows, by member; nothing without one. search: how a name or address begins."""
-    enterprise, found, cursor = session.record.get("enterprise"), dict[str, Row](), None
+    enterprise, known, cursor = session.record.get("enterprise"), dict[str, Row](), None
     while enterprise:
         query = {"search": search, "cursor": cursor}
         answer = session.get(f"/enterprises/{enterprise}/members/query", query)
         rows, cursor = (answer, None) if isinstance(answer, list) else (answer["members"], answer.get("cursor"))
-        found |= {row["member"]["id"]: row for row in rows}
+        known |= {row["member"]["id"]: row for row in rows}
         if not cursor:
             break
-    return found
-
-
-def _said(response: httpx.Response) -> str:
-    """Mostly plain text, sometimes JSON with a message."""
-    try:
-        said = response.json()["message"]
-    except (ValueError, LookupError, TypeError):
-        said = response.text[:200]
-    return str(said).strip().rstrip(".") or "no reason given"
+    return known
 
 
 def _account(row: Row, managed: Row | None) -> Account:
     member, more = row.get("member") or {}, managed or {}
     known = more.get("member") or {}
-    name = member.get("fullName") or known.get("fullname")
-    given, family = split_name(name)
-    email = known.get("email") or member.get("email")
     invited = row.get("unconfirmed") or "ghost" in (row.get("memberType"), member.get("memberType"))
     status = Status.INVITED if invited else Status.ACTIVE
     return Account(
         id=row["idMember"],
         status=Status.SUSPENDED if row.get("deactivated") else status,
         user_name=member.get("username"),
-        emails=(email,) if email else (),
-        given_name=given,
-        family_name=family,
-        display_name=name,
+        emails=distinct((known.get("email") or member.get("email"),)),
+        **one_name(member.get("fullName") or known.get("fullname")),
         last_activity=instant(known.get("dateLastImpression") or row.get("lastActive")),
         created_at=instant(int(row["id"][:8], 16)),
         role=row.get("memberType"),
@@ -175,6 +129,7 @@ def _headers(record: Record) -> dict[str, str]:
 
 
 APP = App(
+    module=__name__,
     slug="trello",
     name="Trello",
     base_url="https://api.trello.com/1",
@@ -189,14 +144,28 @@ APP = App(
     removal_note="out of the Workspace and its boards; their Atlassian account and their work stay",
     rate_limit="100 requests in 10 seconds",
     invites=True,
-    tenant=tenant,
-    accounts=accounts,
-    account=account,
-    find=find,
-    create=create,
-    suspend=suspend,
-    reactivate=reactivate,
-    remove=remove,
-    refusal=refusal,
-    wait=wait,
+    refuses_with=[400, 401, 403],
+    refusals=(
+        # It counts in windows of 10 seconds and says no time.
+        Refusal(errors.RateLimitedError, status=[429], seconds=10),
+        Refusal(errors.SignInError, "invalid (key|token|app token)|expired token", "Make a token that does not expire"),
+        Refusal(errors.AlreadyExistsError, "already", "Nothing is left to do"),
+        Refusal(errors.LastOwnerError, "at least one admin|last admin", "Make somebody else admin of the Workspace"),
+        Refusal(errors.NoSeatError, "limit|license|seat"),
+        Refusal(errors.InvalidError, "", "Correct it, or do it by hand in Trello", status=[400]),
+        Refusal(
+            errors.PlanTooLowError,
+            "",
+            "Deactivating needs a paid Workspace, and people who are not managed in Atlassian's admin hub. Remove the "
+            "member, or do it there",
+            status=[401, 403],
+            call="/deactivated$",
+        ),
+        Refusal(
+            errors.MissingScopeError,
+            "",
+            "Make a token with read and write as an admin of the Workspace",
+            status=[401, 403],
+        ),
+    ),
 )

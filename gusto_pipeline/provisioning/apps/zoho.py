@@ -7,15 +7,26 @@ are registered in Zoho's API console; at most 20 refresh tokens live per person 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
-import httpx
-
-from gusto_pipeline.provisioning.errors import AppError, MissingScopeError, SignInError
+from gusto_pipeline.provisioning import errors
+from gusto_pipeline.provisioning.errors import Refusal
 from gusto_pipeline.provisioning.signin import Consent, Field, Record, SignIn, oauth
 
 ACCOUNTS = "https://accounts.{domain}.{data_centre}"
 APIS = "https://www.zohoapis.{data_centre}"
+ANY = range(200, 500)  # statuses that refusals may come with
+REFUSALS = (
+    Refusal(
+        errors.MissingScopeError,
+        r"\((OAUTH_SCOPE_MISMATCH|SCOPE_MISMATCH|AUTHORIZATION_FAILED|NO_PERMISSION|FORBIDDEN)\)",
+        "Connect as an administrator, consenting to all that is asked",
+    ),
+    Refusal(
+        errors.SignInError,
+        r"\((INVALID_TOKEN|INVALID_OAUTH|AUTHENTICATION_FAILURE|OAUTH_ORG_MISMATCH)\)",
+        "Check data centre and organization, then connect again",
+    ),
+)
 
 
 def authorization(record: Record) -> dict[str, str]:
@@ -37,27 +48,3 @@ def sign_in(
         Field("domain", "Domain of the sign-in page before that: zoho, in Canada zohocloud", default="zoho"),
         headers=headers,
     )
-
-
-def body(response: httpx.Response) -> dict[str, Any]:
-    """The JSON object in an answer; empty for anything else."""
-    try:
-        said = response.json()
-    except ValueError:
-        return {}
-    return said if isinstance(said, dict) else {}
-
-
-def refused(name: str, slug: str, code: object, message: str) -> AppError | None:
-    """The errors that mean the same in each app."""
-    if code in ("OAUTH_SCOPE_MISMATCH", "SCOPE_MISMATCH", "AUTHORIZATION_FAILED", "NO_PERMISSION", "FORBIDDEN"):
-        return MissingScopeError(
-            f"{name}: {message}. Connect as an administrator, consenting to all that is asked, "
-            f"run: gusto-pipeline connect {slug}"
-        )
-    if code in ("INVALID_TOKEN", "INVALID_OAUTH", "AUTHENTICATION_FAILURE", "OAUTH_ORG_MISMATCH"):
-        return SignInError(
-            f"{name} does not accept the credentials: {message}. Check data centre and organization, then connect "
-            f"again, run: gusto-pipeline connect {slug}"
-        )
-    return None

@@ -7,24 +7,16 @@ users, so that a user who exists already and a seat that lacks are known by thei
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
 import httpx
 
+from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, found, instant, split_name
+from gusto_pipeline.provisioning.app import App, instant, one_name
 from gusto_pipeline.provisioning.apps import zoho
-from gusto_pipeline.provisioning.errors import (
-    AlreadyExistsError,
-    AppError,
-    InvalidError,
-    LastOwnerError,
-    MissingScopeError,
-    NoSeatError,
-    NotFoundError,
-    SignInError,
-)
+from gusto_pipeline.provisioning.errors import Refusal
+from gusto_pipeline.provisioning.reading import by_number, chosen, found, one
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Field
 
@@ -37,24 +29,18 @@ STATUS = {
 
 
 def tenant(session: Session) -> Tenant:
-    organization = _get(session, f"/organizations/{session.record['organization_id']}")["organization"]
-    return Tenant(str(organization["organization_id"]), organization["name"])
+    answer = session.get(f"/organizations/{session.record['organization_id']}", _here(session))
+    return Tenant(str(answer["organization"]["organization_id"]), answer["organization"]["name"])
 
 
 def accounts(session: Session) -> Iterator[Account]:
-    page, more = 1, True
-    while more:
-        answer = _get(session, "/users", filter_by="Status.All", page=page, per_page=200)
-        yield from map(_account, answer["users"])
-        page, more = page + 1, answer["page_context"]["has_more_page"]
+    query = {**_here(session), "filter_by": "Status.All", "per_page": 200}
+    return map(_account, by_number(session, "/users", query, "users", "page_context/has_more_page"))
 
 
 def account(session: Session, account_id: str) -> Account | None:
-    try:
-        return _account(_get(session, f"/users/{account_id}")["user"])
-    except NotFoundError:
-        tenant(session)  # it is the user that is not there, not the organization
-        return None
+    answer = one(session, f"/users/{account_id}", _here(session))
+    return _account(answer["user"]) if answer else None
 
 
 def find(session: Session, email: str) -> Account | None:
@@ -63,8 +49,12 @@ def find(session: Session, email: str) -> Account | None:
 
 def create(session: Session, new: NewAccount) -> None:
     """Invites. role: by name or id; only roles that somebody has can be named. Answers without the new id."""
-    role = {"role_id": _role(session, new.role)} if new.role else {}
-    _send(session, "POST", "/users", {"name": new.display_name, "email": new.email, **role})
+    user = {"name": new.display_name, "email": new.email}
+    if new.role:
+        people = [account for account in accounts(session) if account.raw.get("role_id")]
+        roles = {str(account.raw["role_id"]): account.role or "" for account in people}
+        user["role_id"] = chosen(session, "role", new.role, roles)
+    _send(session, "POST", "/users", user)
 
 
 def invite_again(session: Session, account: Account) -> None:
@@ -83,70 +73,31 @@ def remove(session: Session, account: Account) -> None:
     _send(session, "DELETE", f"/users/{account.id}")
 
 
-def refusal(response: httpx.Response) -> AppError | None:
-    said = zoho.body(response)
-    if not said.get("code"):
-        return None
-    message = str(said.get("message", "no reason given")).rstrip(".")
-    words = message.lower()
-    if said["code"] == 57:
-        return MissingScopeError(
-            f"Zoho Books: {message}. Connect as an administrator of this organization, "
-            "run: gusto-pipeline connect zoho_books"
-        )
-    if response.status_code == 401:
-        return SignInError(f"Zoho Books: {message}. Connect it again, run: gusto-pipeline connect zoho_books")
-    if response.status_code == 404 or "does not exist" in words or "not found" in words:
-        return NotFoundError(f"Zoho Books: {message}. Read its accounts again")
-    if "already" in words:
-        return AlreadyExistsError(f"Zoho Books: {message}. Nothing is left to do")
-    if "maximum" in words or "upgrade" in words or "user limit" in words:
-        return NoSeatError(f"Zoho Books has no free seat: {message}. Buy one, or remove somebody")
-    if "primary contact" in words or "only admin" in words or "last admin" in words:
-        return LastOwnerError(f"Zoho Books: {message}. Make somebody else administrator first")
-    if response.status_code < 500:
-        return InvalidError(f"Zoho Books: {message}. Correct it, or do it by hand in Zoho Books")
-    return None
+def said(response: httpx.Response) -> str:
+    body = response.json()
+    return f"{body.get('message') or 'no reason given'} ({body['code']})" if body.get("code") else ""
 
 
-def wait(response: httpx.Response, received_at: datetime) -> float | None:
-    """It counts by the minute, and may say that the count is full with another status than 429."""
-    full = response.is_error and "number of requests" in str(zoho.body(response).get("message"))
-    return 60 if full else None
-
-
-def _get(session: Session, path: str, **query: Any) -> Any:
-    return session.get(path, {"organization_id": session.record["organization_id"], **query})
+def _here(session: Session) -> dict[str, Any]:
+    return {"organization_id": session.record["organization_id"]}
 
 
 def _send(session: Session, method: str, path: str, body: dict[str, Any] | None = None) -> None:
     try:
-        session.send(method, path, params={"organization_id": session.record["organization_id"]}, json=body)
-    except AlreadyExistsError:
+        session.send(method, path, params=_here(session), json=body)
+    except errors.AlreadyExistsError:
         if path == "/users":  # of any other change, that it is so already is what was wanted
             raise
 
 
-def _role(session: Session, wanted: str) -> str:
-    roles = {account.raw["role_id"]: account.role or "" for account in accounts(session) if account.raw.get("role_id")}
-    for role, name in roles.items():
-        if wanted in (role, name):
-            return str(role)
-    there = ", ".join(sorted(roles.values()))
-    raise InvalidError(f"nobody in Zoho Books has the role {wanted!r}; there are {there}. Correct `role`")
-
-
 def _account(row: dict[str, Any]) -> Account:
-    given, family = split_name(row.get("name"))
     others = sorted(row.get("email_ids") or (), key=lambda each: not each.get("is_selected"))
     emails = [row.get("email"), *(each["email"] for each in others)]
     return Account(
         id=str(row["user_id"]),
         status=STATUS[row["status"].lower()],
         emails=tuple(dict.fromkeys(filter(None, emails))),
-        given_name=given,
-        family_name=family,
-        display_name=row.get("name"),
+        **one_name(row.get("name")),
         created_at=instant(row.get("created_time")),
         role=row.get("user_role"),
         admin=row.get("user_role") == "admin",
@@ -155,6 +106,7 @@ def _account(row: dict[str, Any]) -> Account:
 
 
 APP = App(
+    module=__name__,
     slug="zoho_books",
     name="Zoho Books",
     base_url=f"{zoho.APIS}/books/v3",
@@ -167,15 +119,17 @@ APP = App(
     removal_note="out of this organization only; the Zoho account and what was entered stay",
     rate_limit="100 requests a minute, and 1,000 to 10,000 a day by plan",
     invites=True,
-    tenant=tenant,
-    accounts=accounts,
-    account=account,
-    find=find,
-    create=create,
-    suspend=suspend,
-    reactivate=reactivate,
-    remove=remove,
-    invite_again=invite_again,
-    refusal=refusal,
-    wait=wait,
+    refuses_with=zoho.ANY,
+    refusals=(
+        # It counts by the minute, and may say that the count is full with another status than 429.
+        Refusal(errors.RateLimitedError, "number of requests", status=range(400, 600), seconds=60),
+        Refusal(errors.MissingScopeError, r"\(57\)$", "Connect as an administrator of this organization"),
+        Refusal(errors.SignInError, ".", "Connect again", status=[401]),
+        Refusal(errors.NotFoundError, "does not exist|not found"),
+        Refusal(errors.NotFoundError, ".", status=[404]),
+        Refusal(errors.AlreadyExistsError, "already", "Nothing is left to do"),
+        Refusal(errors.NoSeatError, "maximum|upgrade|user limit"),
+        Refusal(errors.LastOwnerError, "primary contact|(only|last) admin", "Make somebody else administrator first"),
+        Refusal(errors.InvalidError, "", "Correct it, or do it by hand in Zoho Books"),
+    ),
 )

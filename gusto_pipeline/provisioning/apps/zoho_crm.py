@@ -1,35 +1,27 @@
 """Zoho CRM: the users of one organization, by its REST API v8.
 
 Answers and refusals come wrapped in `users`, refusals of the whole request bare. A deactivated user is `inactive` or
-`disabled`, whichever the data centre says; whether the vendor's count has deleted users in it is not documented, so it
-is taken to count what its list shows. There is no last activity: `Isonline` is of this moment.
+`disabled`, whichever the data centre says. There is no last activity: `Isonline` is of this moment.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
 import httpx
 
+from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, counted, found, instant
+from gusto_pipeline.provisioning.app import App, distinct, instant, names
 from gusto_pipeline.provisioning.apps import zoho
-from gusto_pipeline.provisioning.errors import (
-    AlreadyExistsError,
-    AppError,
-    InvalidError,
-    LastOwnerError,
-    NoSeatError,
-    NotFoundError,
-    PlanTooLowError,
-    UnsupportedError,
-)
+from gusto_pipeline.provisioning.errors import Refusal
+from gusto_pipeline.provisioning.reading import by_number, chosen, found
 from gusto_pipeline.provisioning.session import Session
 
 ROLE = "Manager / Standard"  # the lesser role and profile of those that every new organization has
-DONE = ("ID_ALREADY_DELETED", "ID_ALREADY_DEACTIVATED", "ID_ALREADY_ACTIVE")
 
 
 def tenant(session: Session) -> Tenant:
@@ -38,27 +30,37 @@ def tenant(session: Session) -> Tenant:
 
 
 def accounts(session: Session) -> Iterator[Account]:
-    def total() -> int:
-        return int(session.get("/users/actions/count")["count"])
-
-    return counted("Zoho CRM", _listed(session), total)
+    """Whole by the vendor's count. Whether that has deleted and unconfirmed users in it, and the list has, is not
+    documented: what the list lacks must be exactly all the deleted ones, or all the unconfirmed ones, or both.
+    """
+    seen: Counter[Status] = Counter()
+    for account in _listed(session):
+        seen[account.status] += 1
+        yield account
+    if (lacks := _count(session) - seen.total()) > 0:
+        deleted = _count(session, "DeletedUsers") - seen[Status.DELETED]
+        unconfirmed = _count(session, "NotConfirmedUsers") - seen[Status.INVITED]
+        if lacks not in (deleted, unconfirmed, deleted + unconfirmed):
+            raise errors.IncompleteReadError(
+                f"Zoho CRM counts {lacks + seen.total()} accounts and listed {seen.total()}"
+            )
 
 
 def account(session: Session, account_id: str) -> Account | None:
-    with suppress(NotFoundError):
+    with suppress(errors.NotFoundError):
         if answer := session.get(f"/users/{account_id}"):  # 204 without a body for nobody
             return _account(answer["users"][0], _organization(session))
     return None
 
 
 def find(session: Session, email: str) -> Account | None:
-    return found(accounts(session), email)
+    return found(_listed(session), email)
 
 
 def create(session: Session, new: NewAccount) -> None:
     """Invites with role and profile, written as in `Account.role`: "Manager / Standard"; by id too."""
-    names = {"first_name": new.given_name, "last_name": new.family_name or new.given_name}
-    _write(session, "POST", "/users", names | {"email": new.email} | _rights(session, new.role or ROLE))
+    name = {"first_name": new.given_name, "last_name": new.family_name or new.given_name}
+    _write(session, "POST", "/users", name | {"email": new.email} | _rights(session, new.role or ROLE))
 
 
 def suspend(session: Session, account: Account) -> None:
@@ -73,30 +75,13 @@ def remove(session: Session, account: Account) -> None:
     _write(session, "DELETE", f"/users/{account.id}")
 
 
-def refusal(response: httpx.Response) -> AppError | None:
-    if response.is_success and response.request.method == "GET":
-        return None
-    said = zoho.body(response)
-    error = next((row for row in [said, *said.get("users", [])] if row.get("status") == "error"), None)
-    if error is None:
-        return None
-    code, message = error.get("code"), error.get("message", "no reason given")
-    if "primary contact" in message.lower():
-        return LastOwnerError(f"Zoho CRM: {message}. Name another primary contact in Zoho CRM first")
-    if code in ("DUPLICATE_DATA", *DONE):
-        return AlreadyExistsError(f"Zoho CRM: {message}. Nothing is left to do")
-    if "crmplus" in message.lower().replace(" ", ""):
-        return UnsupportedError(f"Zoho CRM: {message}. Manage this person in CRM Plus")
-    if code == "LICENSE_LIMIT_EXCEEDED":
-        return NoSeatError(f"Zoho CRM has no free licence: {message}. Buy one, or remove somebody")
-    if code == "FEATURE_PERMISSION":
-        return PlanTooLowError(f"Zoho CRM's edition does not include this: {message}. Raise it, or do it by hand")
-    if code == "INVALID_DATA" and message.replace("_", " ").startswith("the id given"):
-        return NotFoundError(f"Zoho CRM has no such user: {message}. Read its accounts again")
-    if code in ("INVALID_DATA", "MANDATORY_NOT_FOUND", "EMAIL_UPDATE_NOT_ALLOWED", "CANNOT_UPDATE_DELETED_USER"):
-        field = (error.get("details") or {}).get("api_name", "")
-        return InvalidError(f"Zoho CRM: {message} {field}".strip() + ". Correct it, or do it by hand in Zoho CRM")
-    return zoho.refused("Zoho CRM", "zoho_crm", code, message)
+def said(response: httpx.Response) -> str:
+    body = response.json()
+    wrong = next((row for row in [body, *body.get("users", [])] if row.get("status") == "error"), None)
+    if wrong is None:
+        return ""
+    field = (wrong.get("details") or {}).get("api_name")
+    return f"{wrong.get('message') or 'no reason given'}{f' {field}' if field else ''} ({wrong.get('code')})"
 
 
 def _organization(session: Session) -> dict[str, Any]:
@@ -105,18 +90,20 @@ def _organization(session: Session) -> dict[str, Any]:
 
 
 def _listed(session: Session) -> Iterator[Account]:
-    organization, page, more = _organization(session), 1, True
-    while more:
-        answer = session.get("/users", {"page": page, "per_page": 200}) or {"users": [], "info": {}}
-        yield from (_account(row, organization) for row in answer["users"])
-        page, more = page + 1, bool(answer["info"].get("more_records"))
+    organization = _organization(session)
+    for row in by_number(session, "/users", {"per_page": 200}, "users", "info/more_records"):
+        yield _account(row, organization)
+
+
+def _count(session: Session, kind: str | None = None) -> int:
+    return int(session.get("/users/actions/count", {"type": kind})["count"])
 
 
 def _write(session: Session, method: str, path: str, user: dict[str, Any] | None = None) -> None:
     """One user per call. That it is so already is what was wanted, except that somebody new exists."""
     try:
         session.send(method, path, json={"users": [user]} if user else None)
-    except AlreadyExistsError:
+    except errors.AlreadyExistsError:
         if method == "POST":
             raise
 
@@ -127,11 +114,9 @@ def _rights(session: Session, wanted: str) -> dict[str, str]:
     ids = {}
     for kind, name in (("role", role), ("profile", profile or ROLE.partition(" / ")[2])):
         rows = session.get(f"/settings/{kind}s")[f"{kind}s"]
-        fitting = [row["id"] for row in rows if name in (row["id"], row["name"], row.get("display_label"))]
-        if not fitting:
-            there = ", ".join(row["name"] for row in rows)
-            raise InvalidError(f"Zoho CRM has no {kind} {name!r}; it has {there}. Correct `role`, as in: {ROLE}")
-        ids[kind] = fitting[0]
+        labels = {row["id"]: row.get("display_label") or row["name"] for row in rows}
+        there = {row["id"]: row["name"] for row in rows}
+        ids[kind] = chosen(session, kind, name, labels if name in labels.values() else there)
     return ids
 
 
@@ -141,10 +126,8 @@ def _account(row: dict[str, Any], organization: dict[str, Any]) -> Account:
     return Account(
         id=row["id"],
         status=_status(row),
-        emails=(row["email"],) if row.get("email") else (),
-        given_name=row.get("first_name"),
-        family_name=row.get("last_name"),
-        display_name=row.get("full_name"),
+        emails=distinct((row.get("email"),)),
+        **names(row.get("first_name"), row.get("last_name"), row.get("full_name")),
         created_at=instant(row.get("created_time")),
         role=" / ".join(filter(None, (role, profile))) or None,
         admin=profile == "Administrator",
@@ -163,6 +146,7 @@ def _status(row: dict[str, Any]) -> Status:
 
 
 APP = App(
+    module=__name__,
     slug="zoho_crm",
     name="Zoho CRM",
     base_url=f"{zoho.APIS}/crm/v8",
@@ -179,13 +163,23 @@ APP = App(
     removal_note="records keep the deleted owner's name: transfer them in Zoho CRM before",
     rate_limit="API credits per day, and requests at a time, by edition",
     invites=True,
-    tenant=tenant,
-    accounts=accounts,
-    account=account,
-    find=find,
-    create=create,
-    suspend=suspend,
-    reactivate=reactivate,
-    remove=remove,
-    refusal=refusal,
+    refuses_with=zoho.ANY,
+    refusals=(
+        Refusal(errors.LastOwnerError, "primary contact", "Name another primary contact in Zoho CRM first"),
+        Refusal(
+            errors.AlreadyExistsError,
+            r"\((DUPLICATE_DATA|ID_ALREADY_(DELETED|DEACTIVATED|ACTIVE))\)",
+            "Nothing is left to do",
+        ),
+        Refusal(errors.UnsupportedError, "crm ?plus", "Manage this person in CRM Plus"),
+        Refusal(errors.NoSeatError, r"\(LICENSE_LIMIT_EXCEEDED\)"),
+        Refusal(errors.PlanTooLowError, r"\(FEATURE_PERMISSION\)", "Raise it, or do it by hand"),
+        Refusal(errors.NotFoundError, r"^the.id.given.*\(INVALID_DATA\)"),
+        Refusal(
+            errors.InvalidError,
+            r"\((INVALID_DATA|MANDATORY_NOT_FOUND|EMAIL_UPDATE_NOT_ALLOWED|CANNOT_UPDATE_DELETED_USER)\)",
+            "Correct it, or do it by hand in Zoho CRM",
+        ),
+        *zoho.REFUSALS,
+    ),
 )

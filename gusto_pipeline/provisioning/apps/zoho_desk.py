@@ -7,27 +7,21 @@ call than one who has; before that one, agents are deactivated, as the vendor's 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 
+from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App
+from gusto_pipeline.provisioning.app import App, distinct, names
 from gusto_pipeline.provisioning.apps import zoho
-from gusto_pipeline.provisioning.errors import (
-    AlreadyExistsError,
-    AppError,
-    InvalidError,
-    NoSeatError,
-    NotFoundError,
-    OutcomeUnknownError,
-    SignInError,
-)
+from gusto_pipeline.provisioning.errors import Refusal
+from gusto_pipeline.provisioning.reading import chosen, one
 from gusto_pipeline.provisioning.session import Session
-from gusto_pipeline.provisioning.signin import Field, Record
+from gusto_pipeline.provisioning.signin import Field
 
 PAGE = 200
 
@@ -37,7 +31,7 @@ def tenant(session: Session) -> Tenant:
     for row in _rows(session.get("/organizations")):
         if str(row["id"]) == wanted:
             return Tenant(wanted, row.get("companyName") or row.get("portalName") or wanted)
-    raise SignInError(
+    raise errors.SignInError(
         f"Zoho Desk: this connection reaches no organization {wanted}. Look its id up under Setup > Developer Space > "
         "API, then run: gusto-pipeline connect zoho_desk"
     )
@@ -48,11 +42,8 @@ def accounts(session: Session) -> Iterator[Account]:
 
 
 def account(session: Session, account_id: str) -> Account | None:
-    try:
-        return _account(session.get(f"/agents/{account_id}"))
-    except NotFoundError:
-        tenant(session)  # it is the agent that is not there, not the organization
-        return None
+    row = one(session, f"/agents/{account_id}")
+    return _account(row) if row else None
 
 
 def find(session: Session, email: str) -> Account | None:
@@ -65,12 +56,16 @@ def create(session: Session, new: NewAccount) -> None:
 
     groups: departments, of which an agent needs one: without any, the portal's default department.
     """
+    rows = list(_pages(session, "/departments"))
+    default = next((row for row in rows if row.get("isDefault")), rows[0])
+    there = {str(row["id"]): row["name"] for row in rows}
     agent = {
         "firstName": new.given_name,
         "lastName": new.family_name or new.given_name,
         "emailId": new.email,
         "rolePermissionType": new.role or "AgentPersonal",
-        "associatedDepartmentIds": _departments(session, new.groups),
+        "associatedDepartmentIds": [chosen(session, "department", name, there) for name in new.groups]
+        or [str(default["id"])],
     }
     session.send("POST", "/agents", json=agent)
 
@@ -92,9 +87,12 @@ def remove(session: Session, account: Account) -> None:
         session.send("POST", "/agents/deleteUnconfirmed", json={"agentIds": [account.id]})
         return
     if account.status is Status.ACTIVE:
-        with suppress(OutcomeUnknownError):  # what matters is whether the agent can be deleted now
+        with suppress(errors.OutcomeUnknownError):  # what matters is whether the agent can be deleted now
             suspend(session, account)
     session.send("DELETE", f"/agents/{account.id}")
+
+
+cancel_invitation = remove
 
 
 def hand_over(session: Session, account: Account, to: Account) -> None:
@@ -117,20 +115,10 @@ def leave(session: Session, account: Account, group: str) -> None:
     _move(session, account, {*account.groups} - {group})
 
 
-def refusal(response: httpx.Response) -> AppError | None:
-    if response.is_success:
-        return None
-    said = zoho.body(response)
-    code, message = said.get("errorCode"), said.get("message", "no reason given")
-    wrong = said.get("errors") or []
-    if any(row.get("errorType") == "duplicate" for row in wrong):
-        return AlreadyExistsError("Zoho Desk has an agent with this address already. Nothing is left to do")
-    if code == "LICENSE_ACCESS_LIMITED":
-        return NoSeatError(f"Zoho Desk has no free licence: {message}. Buy one, or deactivate somebody")
-    if code in ("INVALID_DATA", "UNPROCESSABLE_ENTITY"):
-        fields = ", ".join(f"{row.get('fieldName')} {row.get('errorType')}" for row in wrong)
-        return InvalidError(f"Zoho Desk: {message} {fields}".strip() + ". Correct it, or do it by hand in Zoho Desk")
-    return zoho.refused("Zoho Desk", "zoho_desk", code, message)
+def said(response: httpx.Response) -> str:
+    body = response.json()
+    fields = ", ".join(f"{row.get('fieldName')} {row.get('errorType')}" for row in body.get("errors") or ())
+    return f"{body.get('message') or 'no reason given'} {fields}".strip() + f" ({body['errorCode']})"
 
 
 def _pages(session: Session, path: str) -> Iterator[dict[str, Any]]:
@@ -150,16 +138,6 @@ def _rows(answer: dict[str, Any] | None) -> list[dict[str, Any]]:
     return answer["data"] if answer else []
 
 
-def _departments(session: Session, wanted: Iterable[str]) -> list[str]:
-    rows = list(_pages(session, "/departments"))
-    ids = {name: str(row["id"]) for row in rows for name in (str(row["id"]), row["name"])}
-    if missing := [name for name in wanted if name not in ids]:
-        there = ", ".join(row["name"] for row in rows)
-        raise InvalidError(f"Zoho Desk has no department {', '.join(missing)}; it has {there}. Correct `groups`")
-    default = next((row for row in rows if row.get("isDefault")), rows[0])
-    return [ids[name] for name in wanted] or [str(default["id"])]
-
-
 def _move(session: Session, account: Account, departments: set[str]) -> None:
     session.send("PATCH", f"/agents/{account.id}", json={"associatedDepartmentIds": sorted(departments)})
 
@@ -170,10 +148,8 @@ def _account(row: dict[str, Any]) -> Account:
     return Account(
         id=str(row["id"]),
         status=ended.get(row["status"], status),
-        emails=(row["emailId"],) if row.get("emailId") else (),
-        given_name=row.get("firstName"),
-        family_name=row.get("lastName"),
-        display_name=row.get("name"),
+        emails=distinct((row.get("emailId"),)),
+        **names(row.get("firstName"), row.get("lastName"), row.get("name")),
         role=row.get("rolePermissionType"),
         admin=row.get("rolePermissionType") == "Admin",
         bot=bool(row.get("isZiaAgent")),
@@ -184,11 +160,8 @@ def _account(row: dict[str, Any]) -> Account:
     )
 
 
-def _headers(record: Record) -> dict[str, str]:
-    return {**zoho.authorization(record), "orgId": record["org_id"]}
-
-
 APP = App(
+    module=__name__,
     slug="zoho_desk",
     name="Zoho Desk",
     base_url="https://desk.{domain}.{data_centre}/api/v1",
@@ -199,25 +172,21 @@ APP = App(
             *(f"Desk.agents.{may}" for may in ("READ", "CREATE", "UPDATE", "DELETE")),
             *(f"Desk.{area}.{may}" for area in ("basic", "settings") for may in ("READ", "CREATE", "UPDATE", "DELETE")),
         ),
-        headers=_headers,
+        headers=lambda record: {**zoho.authorization(record), "orgId": record["org_id"]},
     ),
     removal="deletes",
     removal_note="open tickets and tasks stay with nobody unless handed over before",
     rate_limit="API credits per day, by edition and number of agents",
     invites=True,
-    tenant=tenant,
-    accounts=accounts,
-    account=account,
-    find=find,
-    create=create,
-    suspend=suspend,
-    reactivate=reactivate,
-    remove=remove,
-    invite_again=invite_again,
-    cancel_invitation=remove,
-    hand_over=hand_over,
-    groups=groups,
-    join=join,
-    leave=leave,
-    refusal=refusal,
+    refuses_with=range(400, 500),
+    refusals=(
+        Refusal(errors.AlreadyExistsError, r"\bduplicate\b", "Nothing is left to do"),
+        Refusal(errors.NoSeatError, r"\(LICENSE_ACCESS_LIMITED\)", "Buy one, or deactivate somebody"),
+        Refusal(
+            errors.InvalidError,
+            r"\((INVALID_DATA|UNPROCESSABLE_ENTITY)\)",
+            "Correct it, or do it by hand in Zoho Desk",
+        ),
+        *zoho.REFUSALS,
+    ),
 )

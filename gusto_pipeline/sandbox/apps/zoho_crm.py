@@ -1,7 +1,8 @@
 """Zoho CRM's REST API v8: users, their count, profiles, roles, and the organization.
 
 Users and refusals of one user are wrapped in `users`; nothing found is a 204. Deleted users are in no list and still
-answer by id. The organization's primary contact stays.
+answer by id. The organization's primary contact stays. Whether the count has deleted users in it and the list has
+unconfirmed ones is not documented: `directory.extra` says it, as the states that are `counted` and `listed`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from gusto_pipeline.sandbox.apps.simulator import Simulator
 from gusto_pipeline.sandbox.apps.zoho import CLIENT, ORGANIZATION, accounts_server, signed_in
 
 ROOT = "/crm/v8"
+THERE = ("active", "invited", "suspended")
 ROLES = {"554023000000026005": "CEO", "554023000000026008": "Manager"}
 PROFILES = {"554023000000026011": "Administrator", "554023000000026014": "Standard"}
 
@@ -63,7 +65,7 @@ def routes(directory: Directory) -> list[Route]:
         if not 1 <= per_page <= 200:
             return refused(400, "PATTERN_NOT_MATCHED", "Please check whether the input values are correct",
                            api_name="per_page")  # fmt: skip
-        rows = directory.listed(request.url.path)
+        rows = directory.listed(request.url.path, *directory.extra.get("listed", THERE))
         shown = rows[(page - 1) * per_page : page * per_page]
         if not shown:
             return Response(status_code=204)
@@ -71,8 +73,9 @@ def routes(directory: Directory) -> list[Route]:
         return JSONResponse({"users": [_user(member) for member in shown], "info": info})
 
     def count(request: Request, user: dict[str, Any]) -> Response:
-        there = [member for member in directory.members.values() if member.state != "deleted"]
-        return JSONResponse({"count": str(len(there))})
+        kinds = {"DeletedUsers": ["deleted"], "NotConfirmedUsers": ["invited"]}
+        states = kinds.get(request.query_params.get("type", ""), directory.extra.get("counted", THERE))
+        return JSONResponse({"count": str(len(directory.there(*states)))})
 
     def one(request: Request, user: dict[str, Any]) -> Response:
         member = directory.members.get(request.path_params["user"])

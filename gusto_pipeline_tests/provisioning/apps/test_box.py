@@ -21,6 +21,7 @@ from gusto_pipeline.provisioning.errors import (
     OwnsContentError,
 )
 from gusto_pipeline_tests.provisioning.connected import NEW, connected_to
+from gusto_pipeline_tests.provisioning.refusals import read
 
 
 def answered(status: int, code: str, message: str, method: str = "POST", path: str = "/2.0/users") -> httpx.Response:
@@ -132,12 +133,16 @@ def test_no_free_licence_is_said():
         (answered(403, "insufficient_scope", "Low"), MissingScopeError, "admin or co-admin who may manage users"),
         (answered(409, "user_login_already_used", "Taken"), AlreadyExistsError, "invite it in the Admin Console"),
         (answered(400, "terms_of_service_required", "Terms"), InvalidError, "terms_of_service_required"),
-        (answered(400, "bad_request", "Has items", "DELETE", "/2.0/users/1"), OwnsContentError, "delete 1: Has items"),
+        (
+            answered(400, "bad_request", "Has items", "DELETE", "/2.0/users/1"),
+            OwnsContentError,
+            "Has items (bad_request). Hand the content over",
+        ),
         (answered(403, "forbidden", "No", "DELETE", "/2.0/users/1"), MissingScopeError, "gusto-pipeline connect box"),
     ],
 )
 def test_each_refusal_has_its_next_step(answer, kind, says):
-    error = box.refusal(answer)
+    error = read(box.APP, answer)
     assert type(error) is kind
     assert says in str(error)
 

@@ -22,7 +22,7 @@ from gusto_pipeline.provisioning.errors import (
     RateLimitedError,
 )
 from gusto_pipeline_tests.provisioning.connected import NEW, connected_to
-from gusto_pipeline_tests.provisioning.refusals import refusal_of
+from gusto_pipeline_tests.provisioning.refusals import refusal_of, wait
 
 
 def test_all_that_clickup_says_of_a_member_is_kept():
@@ -152,9 +152,9 @@ def test_a_token_that_is_barred_differs_from_one_that_is_unknown(status, code, k
 def test_a_rate_limit_lasts_until_its_reset():
     now = datetime(2026, 1, 5, 10, 45, tzinfo=UTC)
     named = httpx.Response(429, headers={"x-ratelimit-reset": str(int(now.timestamp()) + 40)})
-    assert clickup.wait(named, now) == 40
-    assert clickup.wait(httpx.Response(429), now) == 60
-    assert clickup.wait(httpx.Response(403), now) is None
+    assert wait(clickup.APP, named, now) == 41
+    assert wait(clickup.APP, httpx.Response(429), now) == 60
+    assert wait(clickup.APP, httpx.Response(403), now) is None
 
 
 def test_a_rate_limit_longer_than_our_patience_is_said():

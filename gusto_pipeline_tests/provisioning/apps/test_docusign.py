@@ -23,7 +23,7 @@ from gusto_pipeline.provisioning.errors import (
     SignInError,
 )
 from gusto_pipeline_tests.provisioning.connected import NEW, connected_to
-from gusto_pipeline_tests.provisioning.refusals import refusal_of
+from gusto_pipeline_tests.provisioning.refusals import refusal_of, wait
 
 NOW = datetime(2026, 1, 5, 10, 45, tzinfo=UTC)
 
@@ -148,7 +148,7 @@ def test_a_role_is_a_permission_profile_by_name_and_an_unknown_one_refused():
         made = actions.create(session, replace(NEW, role="Account Administrator", groups=(group,))).account
         assert made.admin
         assert simulated.directory.members[made.id].groups == [group]
-        with pytest.raises(InvalidError, match="there are DocuSign Sender"):
+        with pytest.raises(InvalidError, match="DocuSign Sender"):
             docusign.create(session, replace(NEW, role="King"))
 
 
@@ -164,15 +164,15 @@ def test_the_hourly_limit_that_comes_as_400_is_waited_out_until_its_reset():
 @pytest.mark.parametrize(
     ("answer", "seconds"),
     [
-        (limited(400, "HOURLY_APIINVOCATION_LIMIT_EXCEEDED"), 900),
-        (limited(429, "HOURLY_APIINVOCATION_LIMIT_EXCEEDED", **{"x-ratelimit-reset": "1767610000"}), 100),
+        (limited(400, "HOURLY_APIINVOCATION_LIMIT_EXCEEDED"), 3600),
+        (limited(429, "HOURLY_APIINVOCATION_LIMIT_EXCEEDED", **{"x-ratelimit-reset": "1767610000"}), 101),
         (limited(400, "BURST_APIINVOCATION_LIMIT_EXCEEDED"), 30),
         (limited(429, "ELSE", **{"retry-after": "7"}), 7),
         (limited(400, "INVALID_REQUEST_PARAMETER"), None),
     ],
 )
 def test_each_limit_is_waited_for_as_long_as_it_lasts(answer, seconds):
-    assert docusign.wait(answer, NOW) == seconds
+    assert wait(docusign.APP, answer, NOW) == seconds
 
 
 def test_fewer_users_than_the_total_are_refused():

@@ -21,6 +21,7 @@ from gusto_pipeline.provisioning.errors import (
     RateLimitedError,
 )
 from gusto_pipeline_tests.provisioning.connected import NEW, connected_to
+from gusto_pipeline_tests.provisioning.refusals import read, wait
 
 WEEK = timedelta(days=7)
 
@@ -72,7 +73,7 @@ def test_a_missing_graphql_scope_is_named():
     said = "Your token has not been granted the required scopes. The 'email' field requires ['read:user']."
     request = httpx.Request("POST", "https://api.github.com/graphql")
     body = {"errors": [{"type": "INSUFFICIENT_SCOPES", "message": said}]}
-    error = github.refusal(httpx.Response(200, json=body, request=request))
+    error = read(github.APP, httpx.Response(200, json=body, request=request))
     assert isinstance(error, MissingScopeError)
     assert "read:user" in str(error)
     assert "gusto-pipeline connect github" in str(error)
@@ -123,7 +124,7 @@ def test_an_invitation_names_teams_by_number():
         slug = next(iter(simulated.directory.groups))
         actions.create(session, replace(NEW, groups=(slug,)))
         assert simulated.directory.by_email(NEW.email).groups == [slug]
-        with pytest.raises(InvalidError, match="no team barista"):
+        with pytest.raises(InvalidError, match="no team 'barista'"):
             github.create(session, replace(NEW, email="x@acme-tea-co.example", groups=("barista",)))
 
 
@@ -156,10 +157,10 @@ def test_the_last_owner_stays():
 
 
 def test_single_sign_on_and_missing_rights_have_different_next_steps():
-    barred = github.refusal(answered(403, "Resource protected", **{"x-github-sso": "required; url=https://secret"}))
+    barred = read(github.APP, answered(403, "Resource protected", **{"x-github-sso": "required; url=https://secret"}))
     assert "single sign-on" in str(barred)
     assert "secret" not in str(barred)
-    low = github.refusal(answered(403, "Must have admin rights", **{"x-accepted-oauth-scopes": "admin:org"}))
+    low = read(github.APP, answered(403, "Must have admin rights", **{"x-accepted-oauth-scopes": "admin:org"}))
     assert isinstance(low, MissingScopeError)
     assert "admin:org" in str(low)
     assert "as an owner" in str(low)
@@ -178,8 +179,8 @@ def test_a_secondary_limit_that_names_no_time_is_waited_for_a_minute():
     with connected_to("github") as (session, simulated):
         now = simulated.directory.clock.now()
         limited = answered(403, "You have exceeded a secondary rate limit. Please wait a few minutes.")
-        assert github.wait(limited, now) == 60
-        assert github.wait(answered(403, "Must have admin rights"), now) is None
+        assert wait(github.APP, limited, now) == 60
+        assert wait(github.APP, answered(403, "Must have admin rights"), now) is None
         simulated.fault("429=7200")
         with pytest.raises(RateLimitedError):
             github.tenant(session)

@@ -19,7 +19,7 @@ from gusto_pipeline.provisioning.errors import (
     OutcomeUnknownError,
 )
 from gusto_pipeline_tests.provisioning.connected import NEW, connected_to
-from gusto_pipeline_tests.provisioning.refusals import refusal_of
+from gusto_pipeline_tests.provisioning.refusals import refusal_of, wait
 
 LEARNUPON = app("learnupon")
 INVITED = replace(NEW, invite=True)
@@ -191,8 +191,8 @@ def test_without_a_free_licence_nobody_is_added():
 
 @pytest.mark.parametrize(("headers", "seconds"), [({}, 30), ({"retry-after": "7"}, 7)])
 def test_a_rate_limit_is_waited_for_as_asked_else_half_a_minute(headers, seconds):
-    assert LEARNUPON.wait(httpx.Response(429, headers=headers), datetime(2026, 6, 15, tzinfo=UTC)) == seconds
-    assert LEARNUPON.wait(httpx.Response(200), datetime(2026, 6, 15, tzinfo=UTC)) is None
+    assert wait(LEARNUPON, httpx.Response(429, headers=headers), datetime(2026, 6, 15, tzinfo=UTC)) == seconds
+    assert wait(LEARNUPON, httpx.Response(200), datetime(2026, 6, 15, tzinfo=UTC)) is None
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from gusto_pipeline.provisioning.errors import (
     PlanTooLowError,
 )
 from gusto_pipeline_tests.provisioning.connected import NEW, connected_to
+from gusto_pipeline_tests.provisioning.refusals import read
 
 
 def plain(simulated):
@@ -137,7 +138,7 @@ def test_without_a_free_licence_nobody_is_created():
 
 
 def test_a_licence_the_tenant_does_not_have_is_answered_with_those_it_has():
-    with connected_to("microsoft_365") as (session, _), pytest.raises(InvalidError, match="there are: SPB"):
+    with connected_to("microsoft_365") as (session, _), pytest.raises(InvalidError, match="it has SPB"):
         actions.create(session, replace(NEW, licence="E5"))
 
 
@@ -195,4 +196,4 @@ def test_members_of_groups_come_and_go_and_twice_is_once():
 )
 def test_refusals_are_told_apart(status, error, kind):
     request = httpx.Request("POST", "https://graph.microsoft.com/v1.0/users")
-    assert type(microsoft.refusal(httpx.Response(status, json={"error": error}, request=request))) is kind
+    assert type(read(microsoft.APP, httpx.Response(status, json={"error": error}, request=request))) is kind

@@ -13,6 +13,7 @@ from gusto_pipeline.provisioning.account import Status
 from gusto_pipeline.provisioning.apps import okta
 from gusto_pipeline.provisioning.errors import AlreadyExistsError, InvalidError, LastOwnerError, MissingScopeError
 from gusto_pipeline_tests.provisioning.connected import NEW, connected_to
+from gusto_pipeline_tests.provisioning.refusals import read, wait
 
 
 def answered(status: int, code: str, *causes: str, path: str = "/api/v1/users", **headers: str) -> httpx.Response:
@@ -148,7 +149,7 @@ def test_a_link_to_activate_lapses_after_seven_days_and_a_new_one_after_seven_mo
 def test_the_last_super_administrator_stays():
     with connected_to("okta") as (session, simulated):
         owner = next(m for m in simulated.directory.members.values() if m.role == "owner")
-        with pytest.raises(LastOwnerError, match="Make somebody else one first"):
+        with pytest.raises(LastOwnerError, match="make somebody else one first"):
             actions.remove(session, owner.id)
 
 
@@ -165,8 +166,8 @@ def test_members_of_okta_groups_come_and_go():
 def test_the_rate_limit_is_waited_out_by_oktas_own_clock():
     reset = datetime(2030, 1, 1, 12, 0, 30, tzinfo=UTC)
     headers = {"x-rate-limit-reset": str(int(reset.timestamp())), "date": "Tue, 01 Jan 2030 12:00:00 GMT"}
-    assert okta.wait(answered(429, "E0000047", **headers), datetime(2030, 1, 1, 11, 59, tzinfo=UTC)) == 31
-    assert okta.wait(answered(429, "E0000047"), reset) is None
+    assert wait(okta.APP, answered(429, "E0000047", **headers), datetime(2030, 1, 1, 11, 59, tzinfo=UTC)) == 31
+    assert wait(okta.APP, answered(429, "E0000047"), reset) is None
 
 
 @pytest.mark.parametrize(
@@ -184,6 +185,6 @@ def test_the_rate_limit_is_waited_out_by_oktas_own_clock():
     ],
 )
 def test_refusals_say_what_to_do(response, kind, words):
-    error = okta.refusal(response)
+    error = read(okta.APP, response)
     assert type(error) is kind
     assert words.lower() in str(error).lower()

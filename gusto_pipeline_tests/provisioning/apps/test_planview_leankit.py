@@ -78,7 +78,7 @@ def test_a_new_user_may_be_administrator_or_create_boards():
 
 def test_a_role_that_is_not_there_is_refused_before_any_request():
     with connected_to("planview_leankit") as (session, simulated):
-        with pytest.raises(InvalidError, match="Administrator and Board creator"):
+        with pytest.raises(InvalidError, match="Administrator, Board creator"):
             LEANKIT.create(session, replace(NEW, role="Chef"))
         assert simulated.requests == []
 

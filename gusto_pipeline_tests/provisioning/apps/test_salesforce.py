@@ -22,6 +22,7 @@ from gusto_pipeline.provisioning.errors import (
     RateLimitedError,
 )
 from gusto_pipeline_tests.provisioning.connected import NEW, connected_to
+from gusto_pipeline_tests.provisioning.refusals import read
 
 
 def plain(simulated):
@@ -68,7 +69,7 @@ def test_a_list_says_what_a_single_user_says():
 def test_a_list_shorter_than_salesforces_own_count_is_refused():
     with connected_to("salesforce") as (session, simulated):
         simulated.fault("short-page=0.79")
-        with pytest.raises(IncompleteReadError, match=r"counts \d+ accounts and listed \d+"):
+        with pytest.raises(IncompleteReadError, match=r"counts \d+ at /query and listed \d+"):
             actions.read_accounts(session)
 
 
@@ -105,7 +106,7 @@ def test_a_login_that_is_taken_twice_is_said():
 def test_a_role_is_a_profile_by_name_or_id():
     with connected_to("salesforce") as (session, _):
         assert actions.create(session, replace(NEW, role="system administrator")).account.admin
-        with pytest.raises(InvalidError, match="there are: Standard User, System Administrator"):
+        with pytest.raises(InvalidError, match="it has Standard User, System Administrator"):
             actions.create(session, replace(NEW, email="other@acme-tea-co.example", role="Boss"))
 
 
@@ -172,4 +173,4 @@ def test_too_many_at_once_is_waited_out_and_the_days_end_is_not():
     ],
 )
 def test_refusals_are_told_apart(response, kind):
-    assert type(salesforce.refusal(response)) is kind
+    assert type(read(salesforce.APP, response)) is kind

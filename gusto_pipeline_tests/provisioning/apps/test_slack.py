@@ -22,6 +22,7 @@ from gusto_pipeline.provisioning.errors import (
     SignInError,
 )
 from gusto_pipeline_tests.provisioning.connected import NEW, connected_to
+from gusto_pipeline_tests.provisioning.refusals import read
 
 
 def answered(path: str, status: int, body: object) -> httpx.Response:
@@ -143,7 +144,7 @@ def test_a_rate_limit_with_status_200_is_waited_out():
     ],
 )
 def test_what_the_web_api_says_with_status_200(code, kind):
-    error = slack.refusal(answered("/api/users.list", 200, {"ok": False, "error": code}))
+    error = read(slack.APP, answered("/api/users.list", 200, {"ok": False, "error": code}))
     assert type(error) is kind
     assert code in str(error)
 
@@ -160,4 +161,4 @@ def test_what_the_web_api_says_with_status_200(code, kind):
     ],
 )
 def test_what_scim_says_in_either_form(status, body, kind):
-    assert type(slack.refusal(answered("/scim/v2/Users", status, body))) is kind
+    assert type(read(slack.APP, answered("/scim/v2/Users", status, body))) is kind

@@ -69,7 +69,7 @@ def test_an_invited_user_becomes_active_on_acceptance():
 def test_a_role_is_found_by_name_or_not_at_all():
     with connected_to("zoho_books") as (session, _):
         assert actions.create(session, replace(NEW, role="admin")).account.role == "admin"
-        with pytest.raises(InvalidError, match="'chef'; there are admin, staff"):
+        with pytest.raises(InvalidError, match="'chef'; it has admin, staff"):
             actions.create(session, replace(NEW, email="b@example.com", role="chef"))
 
 

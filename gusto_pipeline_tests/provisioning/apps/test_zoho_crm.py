@@ -123,6 +123,30 @@ def test_a_list_shorter_than_the_count_is_refused():
         actions.read_accounts(session)
 
 
+ALL = ("active", "invited", "suspended", "deleted")
+
+
+@pytest.mark.parametrize(
+    ("counted", "listed"),
+    [(ALL, ALL[:3]), (ALL[:3], ("active", "suspended")), (ALL, ("active", "suspended")), (ALL[:3], ALL)],
+)
+def test_a_count_that_has_kinds_which_the_list_has_not_blocks_nothing(counted, listed):
+    with connected_to("zoho_crm", size=450) as (session, simulated):
+        for member in simulated.directory.there("active")[5:9]:
+            simulated.directory.change(member, "deleted")
+        simulated.directory.extra |= {"counted": counted, "listed": listed}
+        assert len(actions.read_accounts(session).accounts) == len(simulated.directory.there(*listed))
+
+
+def test_a_page_that_lost_users_is_found_though_deleted_ones_are_counted():
+    with connected_to("zoho_crm", size=450, faults=("short-page=0.79",)) as (session, simulated):
+        for member in simulated.directory.there("active")[5:9]:
+            simulated.directory.change(member, "deleted")
+        simulated.directory.extra["counted"] = ALL
+        with pytest.raises(IncompleteReadError, match="counts 450 accounts and listed 352"):
+            actions.read_accounts(session)
+
+
 def test_pages_are_read_until_there_are_no_more_records():
     with connected_to("zoho_crm", size=400) as (session, simulated):
         assert len(list(CRM.accounts(session))) == 400

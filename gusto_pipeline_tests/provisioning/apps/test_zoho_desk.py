@@ -69,7 +69,7 @@ def test_an_agent_comes_into_the_default_department_or_those_named():
 
 
 def test_a_department_that_is_not_there_is_named():
-    with connected_to("zoho_desk") as (session, _), pytest.raises(InvalidError, match="no department Kitchen"):
+    with connected_to("zoho_desk") as (session, _), pytest.raises(InvalidError, match="no department 'Kitchen'"):
         actions.create(session, replace(NEW, groups=("Kitchen",)))
 
 
