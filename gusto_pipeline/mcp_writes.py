@@ -27,7 +27,7 @@ from gusto_pipeline.gusto import actions
 from gusto_pipeline.gusto.actions import Created, Person, Status, Warned
 from gusto_pipeline.gusto.client import GustoClient
 from gusto_pipeline.gusto.errors import GustoError, MissingScopeError, NotFoundError, NotSentError, ReauthorizeError
-from gusto_pipeline.sync import open_warehouse
+from gusto_pipeline.sync import UnknownCompanyError, open_warehouse
 
 Connect = Callable[[str], AbstractContextManager[GustoClient]]  # by the company's uuid
 
@@ -237,7 +237,7 @@ class _Writes:
                     recorded(Write("planned", "", uuid), "confirmed")
                     return recorded(carry_out(client, planned.base))
                 fields, base = plan(client)
-        except GustoError as error:
+        except (GustoError, UnknownCompanyError) as error:
             return recorded(Write("failed" if planned else "refused", _brief(error), uuid))
         if not fields:
             return recorded(Write("refused", "Gusto says all of that already; nothing is to be written.", uuid))
@@ -277,7 +277,7 @@ def _said(warnings: Iterable[Warned]) -> str:
     return "; ".join(warned.brief for warned in warnings) or "Gusto has it."
 
 
-def _brief(error: GustoError) -> str:
-    if isinstance(error, _WORDED_BY_US):
-        return str(error)
-    return Warned("Gusto", "", type(error).__name__, error.request_id).brief
+def _brief(error: GustoError | UnknownCompanyError) -> str:
+    if isinstance(error, GustoError) and not isinstance(error, _WORDED_BY_US):
+        return Warned("Gusto", "", type(error).__name__, error.request_id).brief
+    return str(error)

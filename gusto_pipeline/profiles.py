@@ -155,7 +155,7 @@ def _advance(
 
 
 def _sheet(connection: duckdb.DuckDBPyConnection, profile: Profile, company: Company) -> Sheet:
-    """The employees' uuids and the chosen fields, under their policies. Raises SpreadsheetError naming what is wrong."""
+    """The employees' uuids and the chosen fields, under their policies. Raises SpreadsheetError."""
     (source,) = CATEGORIES["employees"].sources
     employees = next(rows(source.table))
     choices = [
@@ -195,8 +195,8 @@ def _files(
     settings: Settings,
 ) -> list[Written]:
     """The feed first: nobody shall see a state that it does not explain."""
-    waiting = settings.home / "outbox" / "profiles"
-    folder = waiting if is_remote(profile.destination) else Path(profile.destination or settings.profiles_folder)
+    local = "" if is_remote(profile.destination) else profile.destination  # what is to be sent waits at home
+    folder = Path(local or settings.profiles_folder)
     feed = f"SELECT {_CHANGES} FROM profiles.changes WHERE {of_company} ORDER BY seq"
     write = {"csv": write_csv, "parquet": write_parquet, "jsonl": _write_jsonl}[profile.format]
     return [

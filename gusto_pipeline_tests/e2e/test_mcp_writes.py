@@ -21,9 +21,10 @@ from mcp.client.streamable_http import streamable_http_client
 
 from gusto_pipeline.answers.callers import TABLES, Caller, issue_token
 from gusto_pipeline.clock import utcnow
+from gusto_pipeline.connections.store import ConnectionStore
 from gusto_pipeline.gusto import actions
 from gusto_pipeline.mcp_server import http_server, stdio_server
-from gusto_pipeline.sync import open_warehouse
+from gusto_pipeline.sync import find_company, open_warehouse
 from gusto_pipeline_tests.conftest import connected
 
 EMPLOYEE = {"first_name": "Ada", "last_name": "New", "email": "ada.new@example.com", "date_of_birth": "1991-12-11"}
@@ -190,6 +191,19 @@ def test_an_address_that_two_people_share_names_nobody_as_hr(pipeline, as_of):
         connection.execute(
             "UPDATE staging.employees SET work_email = $1 WHERE uuid = $2", [*held, pipeline.other.employee]
         )
+
+
+def test_a_company_that_is_no_longer_connected_is_refused_and_recorded(pipeline):
+    server = stdio_server(pipeline.settings, pipeline.hr, writes=lambda uuid: find_company(empty, uuid))
+    empty = ConnectionStore(pipeline.settings.home / "none")
+
+    async def run():
+        async with Client(server) as client:
+            return (await client.call_tool("create_employee", {"employee": EMPLOYEE})).structured_content
+
+    done = anyio.run(run)
+    assert (done["state"], "No connected company" in done["text"]) == ("refused", True)
+    assert outcomes(pipeline, "create_employee")[-1] == "refused"
 
 
 def test_what_does_not_fit_is_said_without_the_value(pipeline, as_of):
