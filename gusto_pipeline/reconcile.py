@@ -384,66 +384,6 @@ def decide_want(
         )
 
 
-@dataclass(frozen=True)
-class Removal:
-    """What removing a person's accounts comes to. made: the plan that holds it. items: what is to be approved, or goes
-    by itself. left: what is not touched, and why."""
-
-    made: Reconciled
-    items: tuple[Item, ...]
-    left: tuple[Decision, ...]
-
-
-def remove_accounts(
-    settings: Settings,
-    store: ConnectionStore,
-    company: Company,
-    person: str,
-    slugs: Sequence[str] = (),
-    *,
-    who: str,
-    why: str,
-    clock: Clock = utcnow,
-) -> Removal:
-    """Say that a person should have no account any more, in these apps or wherever one is theirs, and plan its removal.
-
-    Reads those apps first. Nothing is removed by this. Raises HandDecisionError for a person nobody or several are
-    called, for one the rules leave alone, for an app that is not connected, and where no account is theirs.
-    """
-    apps = managed_apps(settings, store, company)
-    if unknown := [slug for slug in slugs if slug not in apps]:
-        raise HandDecisionError(
-            f"{', '.join(unknown)} is not connected for {company.slug}; connected: {', '.join(apps) or 'none'}."
-        )
-    with looking(settings) as connection:
-        found = find_person(connection, company, person)
-    if found.out_of_scope:
-        raise HandDecisionError(f"Nothing is ever done about {found.name}: {found.out_of_scope}.")
-    refresh_accounts(settings, store, company, slugs or apps, clock=clock)
-    reconcile(settings, store, company, clock=clock)
-    with open_warehouse(settings).read() as connection:
-        rows = connection.execute(
-            "SELECT DISTINCT app FROM provisioning.links "
-            "JOIN provisioning.accounts USING (company_uuid, app, account_id) "
-            "WHERE company_uuid = $1 AND person_id = $2 AND status IN ('active', 'invited')",
-            [company.uuid, found.id],
-        ).fetchall()
-    theirs = {row[0] for row in rows} & apps.keys()
-    if missing := [slug for slug in slugs if slug not in theirs] or ([] if theirs else ["any connected app"]):
-        raise HandDecisionError(f"No open account in {', '.join(missing)} is known to be {found.name}'s.")
-    for slug in slugs or sorted(theirs):
-        decide_want(settings, company, found.id, slug, wanted=False, until=None, who=who, why=why, clock=clock)
-    made = reconcile(settings, store, company, clock=clock)
-    about = [one for one in made.decisions if one.person.id == found.id and one.app in (slugs or theirs)]
-    items = tuple(
-        item
-        for item in made.plan.items
-        if item.person_id == found.id and item.action in apply.REMOVALS and item.app in (slugs or theirs)
-    )
-    planned = {(item.app, item.account_id) for item in items}
-    return Removal(made, items, tuple(one for one in about if (one.app, one.account_id) not in planned))
-
-
 def _called(person: Person) -> set[str]:
     names = (person.id, person.name, person.work_email, person.personal_email, *person.records, *person.employee_codes)
     return {name.casefold() for name in names if name}

@@ -117,8 +117,7 @@ def _spec(table_rows: Rows, deps: list[dg.AssetKey]) -> dg.AssetSpec:
 
 
 _CHECKS = {
-    "key_not_null": "Every row has its key.",
-    "key_unique": "No key occurs twice.",
+    "primary_key": "Every row has its key, and no key occurs twice.",
     "no_orphans": "Every row belongs to a record that is there.",
     "not_collapsed": "Not less than half of the rows of the last good sync (from 20 rows on).",
     "matches_api_total": "As many rows as Gusto's own count says.",
@@ -128,8 +127,8 @@ _CHECKS = {
 def _check_specs(category: Category, table_rows: Rows) -> Iterator[dg.AssetCheckSpec]:
     names = {"not_collapsed"}
     if table_rows.key:
-        names |= {"key_not_null", "key_unique"}
-    if table_rows.parent and table_rows.links and "uuid" in table_rows.parent.table.key:
+        names.add("primary_key")
+    if table_rows.parent_by_uuid:
         names.add("no_orphans")
     if any(next(rows(source.table)).table.name == table_rows.table.name for source in category.sources):
         names.add("matches_api_total")
@@ -140,18 +139,18 @@ def _check_specs(category: Category, table_rows: Rows) -> Iterator[dg.AssetCheck
 
 def _check_results(checked: list[tuple[str, Check]]) -> dict[dg.AssetCheckKey, dg.AssetCheckResult]:
     """One result per check for all companies of the run; it fails if it fails for one of them."""
-    by_check: dict[dg.AssetCheckKey, dict[str, Check]] = {}
+    by_check: dict[dg.AssetCheckKey, list[tuple[str, Check]]] = {}
     for slug, check in checked:
-        by_check.setdefault(dg.AssetCheckKey(table_key(check.table), check.name), {})[slug] = check
+        by_check.setdefault(dg.AssetCheckKey(table_key(check.table), check.name), []).append((slug, check))
     results = {}
-    for key, by_company in by_check.items():
-        bad = {slug: check.problem for slug, check in by_company.items() if not check.passed}
+    for key, of_companies in by_check.items():
+        bad = [f"{slug}: {check.problem}" for slug, check in of_companies if not check.passed]
         results[key] = dg.AssetCheckResult(
             asset_key=key.asset_key,
             check_name=key.name,
             passed=not bad,
             severity=dg.AssetCheckSeverity.ERROR,
-            description="; ".join(f"{slug}: {problem}" for slug, problem in bad.items()) or None,
+            description="; ".join(bad) or None,
         )
     return results
 

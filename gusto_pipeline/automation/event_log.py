@@ -41,8 +41,8 @@ class PooledEventLogStorage(SqliteEventLogStorage):
 
     def has_table(self, table_name: str) -> bool:
         if table_name not in self._tables:
-            with self._connect(INDEX) as connection:
-                self._tables |= set(inspect(connection).get_table_names())
+            # Without the lock: Dagster asks for this inside of connections too.
+            self._tables |= set(inspect(self._engine(INDEX)).get_table_names())
         return table_name in self._tables
 
     @contextmanager

@@ -78,8 +78,7 @@ class Subject:
 class Decision:
     """What the table says about one person in one app, about one account if there is one.
 
-    logins: every login of the app, in lower case, and which account it is of. unwanted: somebody said by hand that the
-    person should not have the app.
+    logins: every login of the app, in lower case, and which account it is of.
     """
 
     subject: Subject
@@ -93,7 +92,6 @@ class Decision:
     evidence: tuple[str, ...] = ()
     taken_at: datetime | None = None
     logins: Mapping[str, str] = field(default_factory=dict, repr=False)
-    unwanted: bool = False
 
     @property
     def person(self) -> Person:
@@ -186,7 +184,7 @@ class _AppView:
     marked: Mapping[str, str]
     elsewhere: Mapping[str, str]
     wants: frozenset[str] | None
-    exceptions: Mapping[str, tuple[bool, str]]  # by person: what somebody said by hand, and a sentence about it
+    exceptions: Mapping[str, bool]
 
     @cached_property
     def logins(self) -> dict[str, str]:
@@ -220,14 +218,13 @@ class _AppView:
         marked = dict(
             connection.execute(f"SELECT account_id, mark FROM provisioning.marks WHERE {of(company, slug)}").fetchall()
         )
-        exceptions = {
-            person_id: (wanted_, f"{who} said on {on} that they should {'' if wanted_ else 'not '}have it: {why}")
-            for person_id, wanted_, who, on, why in connection.execute(
-                "SELECT person_id, wanted, who, CAST(decided_at AS DATE), why FROM provisioning.wants "
+        exceptions = dict(
+            connection.execute(
+                "SELECT person_id, wanted FROM provisioning.wants "
                 f"WHERE {of(company, slug)} AND (until IS NULL OR until >= DATE '{now.date()}') "
                 "QUALIFY row_number() OVER (PARTITION BY person_id ORDER BY decided_at DESC) = 1"
             ).fetchall()
-        }
+        )
         return cls(
             app, wanted, reading, why, read_at, accounts, matches, claims, taken, by_others, marked,
             _alive_elsewhere(connection, company, slug, now), _who(connection, company, slug, wanted), exceptions,
@@ -261,7 +258,6 @@ class _AppView:
         rule = decide(inputs)
         taken = self.taken.get(account_id or "")
         facts = self._facts(one, account_id, account, evidence, taken)
-        wanted, said = self.exceptions.get(person.id, (False, ""))
         return Decision(
             subject=one,
             app=self.app.slug,
@@ -271,10 +267,9 @@ class _AppView:
             rule=rule,
             reason=rule.reason.format_map(facts),
             next_step=rule.next_step.format_map(facts),
-            evidence=tuple(filter(None, (evidence, self.elsewhere.get(account_id or ""), said, self.why_stale))),
+            evidence=tuple(filter(None, (evidence, self.elsewhere.get(account_id or ""), self.why_stale))),
             taken_at=taken.at if taken else None,
             logins=self.logins,
-            unwanted=bool(said) and not wanted,
         )
 
     def _acct(self, account_id: str | None, now: datetime) -> Acct:
@@ -293,7 +288,7 @@ class _AppView:
 
     def _want(self, person: Person, link: Link, acct: Acct) -> Want:
         if person.id in self.exceptions:
-            return Want.YES if self.exceptions[person.id][0] else Want.NO
+            return Want.YES if self.exceptions[person.id] else Want.NO
         if self.wants is None:  # nothing is said: as it is, so it should be
             return Want.YES if link is Link.LINKED and acct in (Acct.ACTIVE, Acct.INVITED) else Want.NO
         return Want.YES if person.id in self.wants else Want.NO

@@ -61,6 +61,11 @@ class Rows:
         return (*self.links, *self.table.key)
 
     @property
+    def parent_by_uuid(self) -> Rows | None:
+        """The rows these belong to, where those have ids of their own."""
+        return self.parent if self.parent and self.links and "uuid" in self.parent.table.key else None
+
+    @property
     def columns(self) -> tuple[Column, ...]:
         """Every column of the staging table, in order: company, links, kind, position, then the declared ones."""
         table = self.table
@@ -197,7 +202,7 @@ def structures(shape: Any, path: str = "$") -> Iterator[tuple[str, str]]:
 def read_records(table: Table, files: Sequence[Path]) -> str:
     """SELECT of a source's records from answer files (arrays, or one object each): the structs `r` and `filename`."""
     columns = ", ".join(f"{literal(key)}: {literal(_type(shape))}" for key, shape in record_type(table).items())
-    return f"SELECT r, filename FROM read_json({_source(files)}, records = true, columns = {{{columns}}}) r"
+    return f"SELECT r, filename FROM read_json({_source(files)}, columns = {{{columns}}}) r"
 
 
 def read_objects(files: Sequence[Path]) -> str:

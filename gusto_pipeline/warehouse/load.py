@@ -141,17 +141,19 @@ def _load_source(
         for table_rows in tables:
             _insert(connection, table_rows, table, pages)
     for table_rows in tables:
-        name, now = table_rows.table.name, _count(connection, table_rows.staging, of_companies)
-        for check, problem, select in _rules(table_rows, of_companies):
-            broken = Counter(dict(connection.execute(f"{select} GROUP BY company_uuid").fetchall()))
-            for company in companies:
-                done[company].checks.append(
-                    Check(check, name, not broken[company], f"{broken[company]} rows {problem}")
-                )
+        name, key = table_rows.table.name, " + ".join(table_rows.key)
+        keys, orphans = _keys(connection, table_rows, of_companies), _orphans(connection, table_rows, of_companies)
         for company in companies:
-            done[company].rows[name] = now[company]
-            collapse = _not_collapsed(name, before[table_rows.staging][company], now[company], accept_shrink)
-            done[company].checks.append(collapse)
+            now, missing, repeated = keys.get(company, (0, 0, 0))
+            done[company].rows[name] = now
+            checks = done[company].checks
+            if key:
+                checks.append(Check("primary_key", name, not missing, f"{missing} rows have no {key}"))
+                checks.append(Check("primary_key", name, not repeated, f"{repeated} rows repeat the key {key}"))
+            if parent := table_rows.parent_by_uuid:
+                problem = f"{orphans[company]} rows have no {parent.table.singular}"
+                checks.append(Check("no_orphans", name, not orphans[company], problem))
+            checks.append(_not_collapsed(name, before[table_rows.staging][company], now, accept_shrink))
     landed = _count(connection, raw, of_companies)
     for landing in landings:
         company = landing.company_uuid
@@ -166,28 +168,31 @@ def _count(connection: duckdb.DuckDBPyConnection, name: str, of_companies: str) 
     return Counter(dict(connection.execute(sql).fetchall()))
 
 
-def _rules(table_rows: Rows, of_companies: str) -> Iterator[tuple[str, str, str]]:
-    """What must hold for a table's new rows: keys are there and unique; every child row has its parent.
+def _keys(
+    connection: duckdb.DuckDBPyConnection, table_rows: Rows, of_companies: str
+) -> dict[str, tuple[int, int, int]]:
+    """By company: rows of a table, those that lack a part of their key, and those that repeat another's."""
+    keys = [quote(key) for key in table_rows.key] or ["rowid"]
+    lacking = " OR ".join(f"{key} IS NULL" for key in keys)
+    groups = (
+        f"SELECT company_uuid, {lacking} AS missing, count(*) AS rows FROM {table_rows.staging} WHERE {of_companies} "
+        f"GROUP BY company_uuid, {', '.join(keys)}"
+    )
+    counts = "sum(rows), coalesce(sum(rows) FILTER (missing), 0), coalesce(sum(rows - 1) FILTER (NOT missing), 0)"
+    found = connection.execute(f"SELECT company_uuid, {counts} FROM ({groups}) GROUP BY company_uuid").fetchall()
+    return {company: (int(now), int(missing), int(repeated)) for company, now, missing, repeated in found}
 
-    Each is a check's name, what is wrong with rows that break it, and the SELECT that counts those by company.
-    """
-    parent, own = table_rows.parent, f"FROM {table_rows.staging} WHERE {of_companies}"
-    if table_rows.key:
-        names, keys = " + ".join(table_rows.key), [quote(key) for key in table_rows.key]
-        missing = " OR ".join(f"{key} IS NULL" for key in keys)
-        repeated = f"SELECT company_uuid, count(*) - 1 AS more {own} GROUP BY company_uuid, {', '.join(keys)}"
-        yield "key_not_null", f"have no {names}", f"SELECT company_uuid, count(*) {own} AND ({missing})"
-        yield (
-            "key_unique",
-            f"repeat the key {names}",
-            f"SELECT company_uuid, sum(more) FROM ({repeated} HAVING more > 0)",
-        )
-    if parent and table_rows.links and "uuid" in parent.table.key:
-        link = quote(table_rows.links[0])
-        links = f"SELECT company_uuid, {link} AS uuid {own} AND {link} IS NOT NULL"
-        parents = f"FROM {parent.staging} WHERE {of_companies}"
-        orphans = f"SELECT company_uuid, count(*) FROM ({links}) ANTI JOIN ({parents}) USING (company_uuid, uuid)"
-        yield "no_orphans", f"have no {parent.table.singular}", orphans
+
+def _orphans(connection: duckdb.DuckDBPyConnection, table_rows: Rows, of_companies: str) -> Counter[str]:
+    """By company: rows whose parent record is not there."""
+    parent = table_rows.parent_by_uuid
+    if not parent:
+        return Counter()
+    link, own = quote(table_rows.links[0]), f"FROM {table_rows.staging} WHERE {of_companies}"
+    links = f"SELECT company_uuid, {link} AS uuid {own} AND {link} IS NOT NULL"
+    parents = f"FROM {parent.staging} WHERE {of_companies}"
+    sql = f"SELECT company_uuid, count(*) FROM ({links}) ANTI JOIN ({parents}) USING (company_uuid, uuid) GROUP BY ALL"
+    return Counter(dict(connection.execute(sql).fetchall()))
 
 
 _Page = tuple[str, LandedPage]  # with the company it is of
@@ -210,11 +215,6 @@ def _batches(pages: Iterable[_Page], bytes: int, *, numbered: bool = False) -> I
 
 def _files(pages: Sequence[_Page]) -> list[Path]:
     return [page.file for _, page in pages]
-
-
-def _path(pages: Sequence[_Page], file: str) -> str:
-    """The request whose answer is in a file."""
-    return next(page.path for _, page in pages if str(page.file) == file)
 
 
 def _describe(connection: duckdb.DuckDBPyConnection, table: Table, pages: Sequence[_Page]) -> None:
@@ -244,50 +244,10 @@ def _land(connection: duckdb.DuckDBPyConnection, table: Table, pages: Sequence[_
 
 def _keep_raw(connection: duckdb.DuckDBPyConnection, table: Table, pages: Sequence[_Page]) -> None:
     """The records just landed, whole and as they came."""
-    own_key = {column.path for column in table.columns} & set(table.key)
-    # Where a key would be missing, a check says so.
-    record = "json" if own_key else f"CASE WHEN {_is_foreign('json', table)} THEN error('another kind') ELSE json END"
-    found = f"({read_objects(_files(pages))}) JOIN pages USING (filename)"
-    try:
-        connection.execute(
-            f"INSERT INTO raw.{quote(table.name)} "
-            f"SELECT company_uuid, request_id, received_at, path, {record} FROM {found}"
-        )
-    except duckdb.InvalidInputException:
-        connection.rollback()
-        sql = f"SELECT filename FROM ({read_objects(_files(pages))}) WHERE {_is_foreign('json', table)} LIMIT 1"
-        [(file,)] = connection.execute(sql).fetchall()
-        raise LoadError(_foreign(table, f"the answer of {_path(pages, file)}")) from None
-
-
-def _is_foreign(record: str, table: Table) -> str:
-    """SQL condition: a record is not empty but has none of the fields that it is for."""
-    names = ", ".join(map(literal, sorted(_names(table))))
-    return f"({record} = 'null' OR len(json_keys({record})) > 0 AND NOT list_has_any(json_keys({record}), [{names}]))"
-
-
-def _names(table: Table) -> set[str]:
-    """The keys that a record of a table is for: its lists, where only those hold rows, else all that are declared."""
-    children = {at for child in table.children for at in child.at}
-    own = {*(column.path for column in table.columns), *table.elsewhere, *table.links} if table.columns else set()
-    return {path.partition(".")[0].rstrip("[]{}") for path in children | own}
-
-
-def _foreign(table: Table, where: str) -> str:
-    return f"{table.name}: records in {where} have none of the fields declared for them. Nothing was changed."
-
-
-def _foreign_lists(found: Any, table: Table, prefix: str = "") -> Iterator[str]:
-    """Paths of the lists in `found` (DuckDB's structure of the records) whose records are all of another kind."""
-    for child in table.children:
-        for at in child.at:
-            inner = found
-            for key in at[:-2].split("."):
-                inner = inner.get(key) if isinstance(inner, dict) else None
-            if at.endswith("[]") and isinstance(inner, list) and isinstance(inner[0], dict):
-                if inner[0] and not inner[0].keys() & _names(child):
-                    yield f"{prefix}{at}"
-                yield from _foreign_lists(inner[0], child, f"{prefix}{at}.")
+    connection.execute(
+        f"INSERT INTO raw.{quote(table.name)} SELECT company_uuid, request_id, received_at, path, json "
+        f"FROM ({read_objects(_files(pages))}) JOIN pages USING (filename)"
+    )
 
 
 def _misshapen(connection: duckdb.DuckDBPyConnection, table: Table, pages: Sequence[_Page]) -> str:
@@ -295,14 +255,12 @@ def _misshapen(connection: duckdb.DuckDBPyConnection, table: Table, pages: Seque
     objects = read_objects(_files(pages))
     for path, kind in structures(record_type(table)):
         types = f"unnest(json_type(json, '{path}'))" if "*" in path else f"json_type(json, '{path}')"
-        found = f"SELECT {types} AS type, filename FROM ({objects})"
-        sql = f"SELECT count(*), min(filename) FROM ({found}) WHERE type NOT IN ('NULL', '{kind}')"
-        [(strange, file)] = connection.execute(sql).fetchall()
-        if strange:
+        sql = f"SELECT count(*) FROM (SELECT {types} AS type FROM ({objects})) WHERE type NOT IN ('NULL', '{kind}')"
+        if strange := connection.execute(sql).fetchall()[0][0]:
             field = path.replace("[*]", "[]").replace('"', "").removeprefix("$").removeprefix(".") or "itself"
             return (
                 f"{table.name}: field {field} is not the {kind.lower()} it is declared to be in {strange} records of "
-                f"{_path(pages, file)}. Nothing was changed."
+                f"{pages[0][1].path}. Nothing was changed."
             )
     return f"{table.name}: an answer of {pages[0][1].path} has another shape than declared. Nothing was changed."
 
@@ -403,10 +361,7 @@ def _drift(
             "JOIN pages USING (filename) GROUP BY company_uuid"
         ).fetchall()
         for company, structure in found:
-            fields = json.loads(structure)
-            for at in _foreign_lists(fields, table):
-                raise LoadError(_foreign(table, f"field {at}"))
-            drift[company] |= set(_undeclared(fields, table, "", {"company_uuid"}))
+            drift[company] |= set(_undeclared(json.loads(structure), table, "", {"company_uuid"}))
     new = [(company, table.name, field, seen_at.isoformat()) for company, fields in drift.items() for field in fields]
     if new:
         columns = ("company_uuid", "source", "field", "first_seen")

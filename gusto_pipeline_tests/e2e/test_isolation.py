@@ -138,7 +138,7 @@ def doubled(pipeline: Pipeline) -> None:
     second["uuid"] = first["uuid"]
 
 
-@pytest.mark.parametrize(("trouble", "check"), [(shrunk, "not_collapsed"), (doubled, "key_unique")])
+@pytest.mark.parametrize(("trouble", "check"), [(shrunk, "not_collapsed"), (doubled, "primary_key")])
 def test_rows_that_fail_a_check_replace_nothing(synced, trouble, check):
     everything = "FROM staging.employees ORDER BY ALL"
     rows, files, published = synced.query(everything), synced.spreadsheets(), synced.settings.analytics.read_bytes()

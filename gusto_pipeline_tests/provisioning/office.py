@@ -483,8 +483,7 @@ class Office:
     def _judge_removal(
         self, one: FakeApp, item: str, action: str, account: Account, human: Human, *, asked: bool
     ) -> None:
-        told = asked and action != "delete" and (human.id, one.slug) in self.unwanted
-        assert human.left(self.now) or told, "took access from somebody who has not left"
+        assert human.left(self.now), "took access from somebody who has not left"
         if action == "delete":
             assert account.id in one.ours, "deleted what we had not suspended"
             assert self.now >= one.ours[account.id] + GRACE * DAY, "deleted before the grace was over"
