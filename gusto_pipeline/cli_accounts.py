@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -29,7 +29,7 @@ from gusto_pipeline.provisioning import links
 from gusto_pipeline.provisioning.app import App
 from gusto_pipeline.provisioning.apply import Applied
 from gusto_pipeline.provisioning.apps import EVERY, SLUGS, app
-from gusto_pipeline.provisioning.plans import Plan
+from gusto_pipeline.provisioning.plans import Item, Plan
 from gusto_pipeline.provisioning.reconciliation import Decision
 from gusto_pipeline.provisioning.signin import SignIn
 from gusto_pipeline.sync import Company, UnknownCompanyError, connected_companies, find_company, open_store
@@ -398,6 +398,44 @@ def accounts_want(
     console.print(f"{person} should {'' if wanted else 'not '}have {slug}.", highlight=False)
 
 
+@accounts.command("remove")
+def accounts_remove(
+    person: PersonArgument,
+    why: WhyOption,
+    slugs: Annotated[
+        list[str] | None, typer.Option("--app", help="Only in this app; may be given several times.")
+    ] = None,
+    who: WhoOption = None,
+    company: CompanyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say that somebody should have no account any more, and plan to remove all they have. Nothing is done by this;
+    exit code 2: something is planned. Taken back with: gusto-pipeline accounts want APP PERSON --yes."""
+    settings = load_settings()
+    found = reconcile.remove_accounts(
+        settings, open_store(settings), one_company(settings, company), person, slugs or (),
+        who=who or getpass.getuser(), why=why,
+    )  # fmt: skip
+    plan, ids = found.made.plan, [item.id for item in found.items]
+    if as_json:
+        items = [{"id": item.id} | asdict(item) for item in found.items]
+        left = [_explained(one) for one in found.left]
+        typer.echo(json.dumps({"plan": plan.id, "items": items, "left": left}, indent=2, default=str))
+    else:
+        _show_items("To be removed", found.items, plan.made_at)
+        for one in found.left:
+            console.print(
+                f"Left alone in {one.app}: {one.login or 'no account'}. {one.reason} {one.next_step}", highlight=False
+            )
+        if ids:
+            console.print(
+                f"To carry it out: gusto-pipeline approve {plan.id} {' '.join(ids)}, then gusto-pipeline apply "
+                f"{plan.id}.", highlight=False, soft_wrap=True,
+            )  # fmt: skip
+    if ids:
+        raise typer.Exit(2)
+
+
 @accounts.command("same")
 def accounts_same(
     record: Annotated[str, typer.Argument(help="employee/… or contractor/…")],
@@ -462,20 +500,23 @@ def show_plan(made: Plan, path: Path) -> None:
     due = [item for item in made.items if not item.due_at or datetime.fromisoformat(item.due_at) <= made.made_at]
     coming = [item for item in made.items if item not in due]
     for title, items in (("To do", due), ("In the next 14 days", coming), ("Questions", list(made.questions))):
-        if not items:
-            continue
-        table = Table("id", "app", "what", "who", "account", "why", title=title, title_justify="left", box=None)
-        for item in items:
-            when = f" at {item.due_at}" if item in coming else ""
-            table.add_row(
-                item.id, item.app, f"{item.action}{when}", item.person, item.account or (item.new or {}).get("email"),
-                f"{item.rule}: {item.reason}",
-            )  # fmt: skip
-        console.print(table)
+        if items:
+            _show_items(title, items, made.made_at)
     console.print(
         f"{len(made.items)} to do, {len(made.questions)} questions. Plan {made.id}: {path}" if made.items else
         f"Nothing to do; {len(made.questions)} questions.", highlight=False, soft_wrap=True,
     )  # fmt: skip
+
+
+def _show_items(title: str, items: Iterable[Item], now: datetime) -> None:
+    table = Table("id", "app", "what", "who", "account", "why", title=title, title_justify="left", box=None)
+    for item in items:
+        when = f" at {item.due_at}" if item.due_at and datetime.fromisoformat(item.due_at) > now else ""
+        table.add_row(
+            item.id, item.app, f"{item.action}{when}", item.person, item.account or (item.new or {}).get("email"),
+            f"{item.rule}: {item.reason}",
+        )  # fmt: skip
+    console.print(table)
 
 
 def show_applied(applied: Applied, as_json: bool = False) -> None:

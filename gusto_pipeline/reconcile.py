@@ -29,6 +29,7 @@ from gusto_pipeline.provisioning.actions import Snapshot
 from gusto_pipeline.provisioning.app import App
 from gusto_pipeline.provisioning.apply import Applied, Gated
 from gusto_pipeline.provisioning.apps import LEARNING, SLUGS, app
+from gusto_pipeline.provisioning.brakes import CLOCK_SLACK
 from gusto_pipeline.provisioning.dismissal import Timing, t_end
 from gusto_pipeline.provisioning.errors import AppError
 from gusto_pipeline.provisioning.links import HandDecisionError
@@ -223,7 +224,8 @@ def carry_out(
 
     gusto: a client to ask about each person once more before a removal; without it the last sync counts. just_made: the
     plan is of this minute, so only each account is read again. modes: by app, in place of those of pipeline.yaml's
-    section provisioning. Raises PlanError for a stale plan, naming what changed, and for one of learners.
+    section provisioning. Raises PlanError for a stale plan, naming what changed, for one of learners,
+    and while the clock is behind what was written down.
     """
     warehouse = open_warehouse(settings)
     if not just_made and any(item.app in LEARNING for item in (*made.items, *made.questions)):
@@ -237,6 +239,12 @@ def carry_out(
 
     with warehouse.write() as connection:
         prepare(connection)
+        latest = log.latest(connection, company.uuid)
+    if latest and latest - clock() > CLOCK_SLACK:
+        raise PlanError(
+            f"the clock says {clock():%Y-%m-%d %H:%M %Z}, and {latest:%Y-%m-%d %H:%M %Z} is written down already: it "
+            "was turned back, so what is due cannot be told and nothing was done. Set it right, or wait until then"
+        )
     apply.settle(company.uuid, warehouse, session, clock=clock)
     if not just_made:
         refresh_accounts(settings, store, company, clock=clock)
@@ -382,6 +390,66 @@ def decide_want(
             "INSERT INTO provisioning.wants VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
             [company.uuid, slug, found.id, wanted, until, who, why, clock()],
         )
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What removing a person's accounts comes to. made: the plan that holds it. items: what is to be approved, or goes
+    by itself. left: what is not touched, and why."""
+
+    made: Reconciled
+    items: tuple[Item, ...]
+    left: tuple[Decision, ...]
+
+
+def remove_accounts(
+    settings: Settings,
+    store: ConnectionStore,
+    company: Company,
+    person: str,
+    slugs: Sequence[str] = (),
+    *,
+    who: str,
+    why: str,
+    clock: Clock = utcnow,
+) -> Removal:
+    """Say that a person should have no account any more, in these apps or wherever one is theirs, and plan its removal.
+
+    Reads those apps first. Nothing is removed by this. Raises HandDecisionError for a person nobody or several are
+    called, for one the rules leave alone, for an app that is not connected, and where no account is theirs.
+    """
+    apps = managed_apps(settings, store, company)
+    if unknown := [slug for slug in slugs if slug not in apps]:
+        raise HandDecisionError(
+            f"{', '.join(unknown)} is not connected for {company.slug}; connected: {', '.join(apps) or 'none'}."
+        )
+    with looking(settings) as connection:
+        found = find_person(connection, company, person)
+    if found.out_of_scope:
+        raise HandDecisionError(f"Nothing is ever done about {found.name}: {found.out_of_scope}.")
+    refresh_accounts(settings, store, company, slugs or apps, clock=clock)
+    reconcile(settings, store, company, clock=clock)
+    with open_warehouse(settings).read() as connection:
+        rows = connection.execute(
+            "SELECT DISTINCT app FROM provisioning.links "
+            "JOIN provisioning.accounts USING (company_uuid, app, account_id) "
+            "WHERE company_uuid = $1 AND person_id = $2 AND status IN ('active', 'invited')",
+            [company.uuid, found.id],
+        ).fetchall()
+    theirs = {row[0] for row in rows} & apps.keys()
+    if missing := [slug for slug in slugs if slug not in theirs] or ([] if theirs else ["any connected app"]):
+        raise HandDecisionError(f"No open account in {', '.join(missing)} is known to be {found.name}'s.")
+    for slug in slugs or sorted(theirs):
+        decide_want(settings, company, found.id, slug, wanted=False, until=None, who=who, why=why, clock=clock)
+    made = reconcile(settings, store, company, clock=clock)
+    about = [one for one in made.decisions if one.person.id == found.id and one.app in (slugs or theirs)]
+    items = tuple(
+        item
+        for item in made.plan.items
+        if item.person_id == found.id and item.action in apply.REMOVALS and item.app in (slugs or theirs)
+    )
+    planned = {(item.app, item.account_id) for item in items}
+    return Removal(made, items, tuple(one for one in about if (one.app, one.account_id) not in planned))
 
 
 def _called(person: Person) -> set[str]:

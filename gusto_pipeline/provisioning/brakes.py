@@ -49,6 +49,8 @@ VANISHED = Limit(1, 2)
 DESTRUCTIVE = (Brake.REMOVALS, Brake.EXTRAS)
 HR_MAX_AGE = timedelta(hours=6)
 APP_MAX_AGE = timedelta(minutes=60)
+CLOCK_SLACK = timedelta(minutes=5)
+"""So much may the clock be set back without anything that was written down becoming doubtful."""
 KEPT_PERCENT = 80
 """Of the accounts of the last good reading, so many must be there again."""
 
@@ -210,6 +212,8 @@ def reading(
         why = f"It could not be read in full: {problem}."
     elif read_at is None:
         why = "It was never read."
+    elif read_at - now > CLOCK_SLACK:
+        why = f"It was read at {read_at:%Y-%m-%d %H:%M %Z}, which is still to come: the clock was turned back."
     elif now - read_at > APP_MAX_AGE:
         why = f"It was last read in full at {read_at:%Y-%m-%d %H:%M %Z}, more than an hour ago."
     elif last_good and count * 100 < last_good * KEPT_PERCENT:

@@ -168,6 +168,13 @@ def apps_with_removals(connection: duckdb.DuckDBPyConnection, company_uuid: str)
     return frozenset(row[0] for row in rows)
 
 
+def latest(connection: duckdb.DuckDBPyConnection, company_uuid: str) -> datetime | None:
+    """The last instant at which anything was written down here; None before the first."""
+    times = (("intents", "intended_at"), ("outcomes", "ended_at"), ("approvals", "approved_at"))
+    each = [f"(SELECT max({name}) FROM provisioning.{table} WHERE company_uuid = $1)" for table, name in times]
+    return connection.execute(f"SELECT greatest({', '.join(each)})", [company_uuid]).fetchall()[0][0]
+
+
 @dataclass(frozen=True)
 class Begun:
     """An intent, whatever came of it. approved: a person had said yes to it. failed: None while nobody knows."""

@@ -43,7 +43,7 @@ def make_plan(
         item = _item(decision, app, wanted, tries)
         if item is None:
             continue
-        asks = decision.rule.mode in (Mode.ASK, Mode.ASK_URGENT) or item.action not in CALLS
+        asks = item.mode in (Mode.ASK, Mode.ASK_URGENT) or item.action not in CALLS
         (questions if asks else items).append(item)
     items += _coming(decisions, apps, now)
     first = frozenset(slug for slug, (app, _) in apps.items() if app.identity_provider)
@@ -68,6 +68,8 @@ def _item(decision: Decision, app: App, wanted: Wanted, tries: Mapping[tuple[str
             due = decision.taken_at + timedelta(days=wanted.delete_after_days)
     if action in (Action.SUSPEND, Action.CANCEL_INVITATION) and decision.inputs.hr is Hr.ENDED:
         due = decision.subject.removal_at  # as it was planned ahead, so that a yes given then still counts
+    if action in (Action.SUSPEND, Action.CANCEL_INVITATION) and mode is Mode.ASK and decision.unwanted:
+        mode = Mode.APPROVE  # that it should go is answered already
     if action is Action.CREATE:
         email = _address(decision.person, wanted.address)
         holder = decision.logins.get(email) if email else ""

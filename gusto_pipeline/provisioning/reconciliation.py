@@ -78,7 +78,8 @@ class Subject:
 class Decision:
     """What the table says about one person in one app, about one account if there is one.
 
-    logins: every login of the app, in lower case, and which account it is of.
+    logins: every login of the app, in lower case, and which account it is of. unwanted: somebody said by hand that the
+    person should not have the app.
     """
 
     subject: Subject
@@ -92,6 +93,7 @@ class Decision:
     evidence: tuple[str, ...] = ()
     taken_at: datetime | None = None
     logins: Mapping[str, str] = field(default_factory=dict, repr=False)
+    unwanted: bool = False
 
     @property
     def person(self) -> Person:
@@ -184,7 +186,7 @@ class _AppView:
     marked: Mapping[str, str]
     elsewhere: Mapping[str, str]
     wants: frozenset[str] | None
-    exceptions: Mapping[str, bool]
+    exceptions: Mapping[str, tuple[bool, str]]  # by person: what somebody said by hand, and a sentence about it
 
     @cached_property
     def logins(self) -> dict[str, str]:
@@ -218,13 +220,14 @@ class _AppView:
         marked = dict(
             connection.execute(f"SELECT account_id, mark FROM provisioning.marks WHERE {of(company, slug)}").fetchall()
         )
-        exceptions = dict(
-            connection.execute(
-                "SELECT person_id, wanted FROM provisioning.wants "
+        exceptions = {
+            person_id: (wanted_, f"{who} said on {on} that they should {'' if wanted_ else 'not '}have it: {why}")
+            for person_id, wanted_, who, on, why in connection.execute(
+                "SELECT person_id, wanted, who, CAST(decided_at AS DATE), why FROM provisioning.wants "
                 f"WHERE {of(company, slug)} AND (until IS NULL OR until >= DATE '{now.date()}') "
                 "QUALIFY row_number() OVER (PARTITION BY person_id ORDER BY decided_at DESC) = 1"
             ).fetchall()
-        )
+        }
         return cls(
             app, wanted, reading, why, read_at, accounts, matches, claims, taken, by_others, marked,
             _alive_elsewhere(connection, company, slug, now), _who(connection, company, slug, wanted), exceptions,
@@ -258,6 +261,7 @@ class _AppView:
         rule = decide(inputs)
         taken = self.taken.get(account_id or "")
         facts = self._facts(one, account_id, account, evidence, taken)
+        wanted, said = self.exceptions.get(person.id, (False, ""))
         return Decision(
             subject=one,
             app=self.app.slug,
@@ -267,9 +271,10 @@ class _AppView:
             rule=rule,
             reason=rule.reason.format_map(facts),
             next_step=rule.next_step.format_map(facts),
-            evidence=tuple(filter(None, (evidence, self.elsewhere.get(account_id or ""), self.why_stale))),
+            evidence=tuple(filter(None, (evidence, self.elsewhere.get(account_id or ""), said, self.why_stale))),
             taken_at=taken.at if taken else None,
             logins=self.logins,
+            unwanted=bool(said) and not wanted,
         )
 
     def _acct(self, account_id: str | None, now: datetime) -> Acct:
@@ -288,7 +293,7 @@ class _AppView:
 
     def _want(self, person: Person, link: Link, acct: Acct) -> Want:
         if person.id in self.exceptions:
-            return Want.YES if self.exceptions[person.id] else Want.NO
+            return Want.YES if self.exceptions[person.id][0] else Want.NO
         if self.wants is None:  # nothing is said: as it is, so it should be
             return Want.YES if link is Link.LINKED and acct in (Acct.ACTIVE, Acct.INVITED) else Want.NO
         return Want.YES if person.id in self.wants else Want.NO
@@ -348,12 +353,14 @@ def read_state(
 ) -> tuple[Reading, str, datetime | None]:
     """Whether an app's last complete list can be trusted now, why not, and when it was read."""
     rows = connection.execute(
-        "SELECT max_by(accounts, read_at) FILTER (complete), max(read_at) FILTER (complete), "
-        "arg_max(problem, read_at) FILTER (NOT complete), max(read_at) FILTER (NOT complete) "
+        # The last is the one that was written down last, whatever the clock said.
+        "SELECT max_by(accounts, rowid) FILTER (complete), max_by(read_at, rowid) FILTER (complete), "
+        "max_by(problem, rowid) FILTER (NOT complete), "
+        "max(rowid) FILTER (NOT complete) > coalesce(max(rowid) FILTER (complete), -1) "
         f"FROM provisioning.account_reads WHERE {of(company, app)}"
     ).fetchall()
-    count, read_at, problem, failed_at = rows[0]
-    failing = problem if failed_at and (read_at is None or failed_at > read_at) else ""
+    count, read_at, problem, failed = rows[0]
+    failing = problem if failed else ""
     state, why = brakes.reading(count=count or 0, last_good=count, read_at=read_at, now=now, problem=failing or "")
     return state, why, read_at
 

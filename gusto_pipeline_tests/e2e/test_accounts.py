@@ -177,6 +177,34 @@ def test_the_audit_says_who_did_what(office, command, tmp_path):
     assert not [value for row in rows for value in row.values() if value.startswith(("=", "+", "@"))]
 
 
+def test_all_accounts_of_somebody_are_removed_by_one_command_and_an_approval(office, command):
+    plan(command)
+    listed = json.loads(command("accounts", "list", "--json").out)
+    okta = office.apps["okta"].directory
+    email = next(
+        row["login"]
+        for row in listed
+        if row["app"] == "okta" and row["outcome"] == "linked" and row["status"] == "active"
+        and row["login"] not in office.leavers("okta") and okta.by_email(row["login"]).role == "member"
+    )  # fmt: skip
+    removal = ("accounts", "remove", email, "--why", "long leave", "--by", "ann")
+    said = command(*removal, "--json")
+    assert said.code == 2, said.err
+    found = json.loads(said.out)
+    ids = [item["id"] for item in found["items"]]
+    assert {item["app"] for item in found["items"]} >= {"okta"}
+    assert okta.by_email(email).state == "active"
+    assert f"gusto-pipeline approve {found['plan']}" in command(*removal).out
+
+    command("approve", found["plan"], *ids, "--by", "ann")
+    command("apply", found["plan"], "--by", "ann")
+    assert okta.by_email(email).state == "suspended"
+
+    unknown = command("accounts", "remove", "Nobody Atall", "--why", "gone")
+    assert unknown.code == 1
+    assert "Which person is" in unknown.err
+
+
 def test_disconnecting_an_app_touches_nobody(office, command):
     before = {m.id: m.state for m in office.apps["okta"].directory.members.values()}
     assert command("disconnect", "okta").code == 0

@@ -93,6 +93,7 @@ EVENTS: dict[str, tuple[Any, ...]] = {
     "an hour passes": (Office.waits, HOUR + MINUTE),
     "a day passes": (Office.waits, DAY),
     "a month passes": (Office.waits, 31 * DAY),
+    "the clock is set back": (Office.turns_back,),
     "the last minute of access": (Office.to_the_end, -MINUTE),
     "the first minute after it": (Office.to_the_end, MINUTE),
 }

@@ -7,9 +7,12 @@ from datetime import UTC, datetime
 
 import pytest
 
+from gusto_pipeline import reconcile
 from gusto_pipeline.provisioning.account import Status
-from gusto_pipeline.provisioning.plans import Item
-from gusto_pipeline_tests.provisioning.office import DAY, HOUR, MINUTE, Human, Memory, Office, end_of_access
+from gusto_pipeline.provisioning.links import HandDecisionError
+from gusto_pipeline.provisioning.plans import Item, PlanError
+from gusto_pipeline.reconcile import Removal
+from gusto_pipeline_tests.provisioning.office import COMPANY, DAY, HOUR, MINUTE, Human, Memory, Office, end_of_access
 
 START = datetime(2026, 6, 15, 19, tzinfo=UTC)
 MEMORY = Memory()
@@ -104,3 +107,104 @@ def test_what_others_closed_after_opening_it_again_stays_closed(office):
     office.now += MINUTE
     office.turned(human, okta, Status.SUSPENDED, Status.ACTIVE)
     assert rules(office, human) == ["S5"]
+
+
+def remove(office: Office, person: str, *slugs: str) -> Removal:
+    found = reconcile.remove_accounts(
+        office.settings, None, COMPANY, person, slugs, who="kim", why="long leave", clock=office.clock
+    )
+    office.unwanted |= {(item.person_id or "", item.app) for item in found.items}
+    return found
+
+
+def test_all_accounts_of_a_person_are_planned_to_go_and_go_once_approved(office):
+    human = someone(office)
+    office.sweep()
+    found = remove(office, human.name)
+    assert [(item.app, item.action, item.needs_approval) for item in found.items] == [
+        ("okta", "suspend", True),
+        ("asana", "suspend", True),
+    ]
+    assert "kim said on 2026-06-15 that they should not have it: long leave" in found.items[0].evidence
+    office.sweep()
+    assert office.effects == 0, "nobody has approved it"
+    swept(office)
+    assert office.apps["okta"].of(human).status is Status.SUSPENDED
+    assert office.apps["asana"].of(human) is None
+    assert rules(office, human, "okta") == ["S3"]
+    office.sweep(approved=True)
+    assert office.apps["okta"].of(human).status is Status.SUSPENDED, "it is not given back"
+
+
+def test_one_app_can_be_named_and_the_rest_is_kept(office):
+    human = someone(office)
+    office.sweep()
+    assert [item.app for item in remove(office, human.id, "asana").items] == ["asana"]
+    swept(office)
+    assert office.apps["okta"].of(human).status is Status.ACTIVE
+
+
+def test_a_removed_account_comes_back_when_it_is_wanted_again(office):
+    human, okta = someone(office), office.apps["okta"]
+    office.sweep()
+    remove(office, human.id, "okta")
+    swept(office)
+    office.wants(human, okta, wanted=True)
+    office.sweep()
+    assert okta.of(human).status is Status.ACTIVE
+
+
+def test_a_protected_account_stays_when_all_of_a_person_are_removed(office):
+    human, okta = someone(office), office.apps["okta"]
+    office.becomes(human, okta, owner=True)
+    office.sweep()
+    found = remove(office, human.id)
+    assert [item.app for item in found.items] == ["asana"]
+    assert [(one.app, one.rule.id) for one in found.left] == [("okta", "P2")]
+
+
+@pytest.mark.parametrize(
+    ("person", "slugs", "words"),
+    [
+        ("Nobody Atall", (), "Found: nobody"),
+        ("Same Name", (), "Found: Same Name .*, Same Name"),
+        ("p0", ("slack",), "slack is not connected for acme; connected: okta, asana"),
+        ("p12", (), "No open account in any connected app is known to be"),
+        ("p12", ("okta",), "No open account in okta is known to be"),
+    ],
+)
+def test_a_removal_that_names_nobody_several_or_nothing_is_refused_and_nothing_noted(office, person, slugs, words):
+    office.join(office.today + 30 * DAY)
+    for n in (1, 2):
+        someone(office, n).given, someone(office, n).family = "Same", "Name"
+    office.sweep()
+    with pytest.raises(HandDecisionError, match=words):
+        remove(office, person, *slugs)
+    assert office.memory.query("FROM provisioning.wants") == []
+
+
+def test_while_the_clock_is_behind_what_was_written_down_nothing_is_done(office):
+    human = someone(office)
+    office.dismissed(human, office.apps["okta"], -7)
+    office.read_and_plan()
+    office.approve()
+    office.now -= HOUR
+    office.read_and_plan()
+    with pytest.raises(PlanError, match=r"it was turned back.*Set it right"):
+        reconcile.carry_out(office.settings, None, COMPANY, office.plan, who="run", just_made=True, clock=office.clock)
+    assert office.effects == 0
+    office.now += HOUR + MINUTE
+    office.sweep(approved=True)
+    assert office.apps["okta"].of(human).status is Status.SUSPENDED
+
+
+def test_a_list_that_was_read_when_the_clock_was_ahead_is_not_trusted_and_the_next_one_is(office):
+    human, okta = someone(office), office.apps["okta"]
+    office.dismissed(human, okta, -7)
+    office.read_and_plan()
+    office.now -= HOUR
+    reconcile.reconcile(office.settings, None, COMPANY, clock=office.clock)
+    assert [row[0] for row in office.memory.query("SELECT DISTINCT reading FROM provisioning.decisions")] == ["stale"]
+    assert rules(office, human) == ["A3"]
+    okta.trouble = "down"
+    assert rules(office, human) == ["U1"]
