@@ -33,15 +33,6 @@ _LEADING = (
     "policy__name", "first_day", "last_day", "hours",
 )  # fmt: skip
 
-# Names of government and bank numbers, of pay, and of what concerns nobody at work: of a field that the catalog does
-# not know there is nothing else to tell it by.
-_GUARDED = re.compile(
-    r"(^|_)((aba|card|dob|ein|gross|itin|net|pay|pin|race|rate|sex|sin|ssn|tin|token|visa)s?(_|$)|"
-    r"(account|acct|bank|birth|bonus|citizen|commission|compensat|court|deduct|disab|earning|ethnic|garnish|gender|"
-    r"health|iban|immigra|income|licen|marital|medical|paid|passport|passw|religio|routing|salar|secret|social|swift|"
-    r"tax|veteran|wage))"
-)
-
 _CUSTOM_TYPES = {"number": "DECIMAL(18,6)", "currency": "DECIMAL(18,4)", "date": "DATE"}
 
 
@@ -148,9 +139,8 @@ def fields_of(
         seen = drift.look_into(connection, rows, company_uuid, list(paths.values()))
         unsent = drift.no_longer_sent(connection, rows, company_uuid, list(paths.values()))
         for (name, path), inside in zip(paths.items(), seen, strict=True):
-            guarded = any(_GUARDED.search(_snake(word)) for word in (*path, *inside.names))
-            comment = "A new field of Gusto's; what it means is not known here yet"
-            found[name] = Field(TEXT, "new", ".".join(path), inside.kind, path in unsent, guarded, comment)
+            guarded = drift.is_guarded(path, inside)
+            found[name] = Field(TEXT, "new", ".".join(path), inside.kind, path in unsent, guarded, drift.COMMENT)
     lost = {
         name: Field(**asdict(one) | {"holds": "", "gone": True}) for name, one in known.items() if name not in found
     }
@@ -277,8 +267,3 @@ def _new_names(
         name = before.get(".".join(one.path))
         names[name if name and name not in found else unique("__".join(one.path), taken)] = one.path
     return names
-
-
-def _snake(name: str) -> str:
-    """A name in lower case with underscores between its words."""
-    return re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower())

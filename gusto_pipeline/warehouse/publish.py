@@ -1,17 +1,20 @@
 """The analysts' copy: a DuckDB file beside the warehouse that the pipeline never locks and that is always whole.
 
 It is written under another name and moved into place, so whoever has the old one open keeps reading it undisturbed and
-the next opening sees the new one. Raw records and secret columns (government and bank numbers) stay behind.
+the next opening sees the new one. Raw records and secret columns (government and bank numbers) stay behind. A field of
+Gusto's that the catalog does not know is the last column of its flat table, unless its names speak of private matters.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
 
 from gusto_pipeline.schema import JSON, SECRET
+from gusto_pipeline.warehouse import drift
 from gusto_pipeline.warehouse.flatten import Rows, literal, quote
 from gusto_pipeline.warehouse.warehouse import Warehouse, WarehouseError
 
@@ -28,7 +31,7 @@ def publish(warehouse: Warehouse, path: Path) -> int:
             connection.execute(f"ATTACH {literal(str(fresh))} AS published (READ_WRITE)")
             fresh.chmod(0o600)
             connection.begin()
-            for statement in _statements(connection, list(warehouse.rows())):
+            for statement in _statements(connection, warehouse):
                 connection.execute(statement)
             connection.commit()
             connection.execute("DETACH published")
@@ -41,11 +44,12 @@ def publish(warehouse: Warehouse, path: Path) -> int:
         fresh.unlink(missing_ok=True)
 
 
-def _statements(connection: duckdb.DuckDBPyConnection, tables: list[Rows]) -> list[str]:
+def _statements(connection: duckdb.DuckDBPyConnection, warehouse: Warehouse) -> list[str]:
     """Tables first, then the flat views as tables: a view would name columns that are not published."""
     source = connection.execute("SELECT current_database()").fetchall()[0][0]
     statements = [f"CREATE SCHEMA published.{schema}" for schema in ("staging", "flat", "meta")]
-    for rows in tables:
+    new = drift.new_fields(connection, warehouse.tables, None)
+    for rows in warehouse.rows():
         table = quote(rows.table.name)
         columns = [column for column in rows.columns if column.sensitivity != SECRET]
         chosen = ", ".join(
@@ -58,7 +62,30 @@ def _statements(connection: duckdb.DuckDBPyConnection, tables: list[Rows]) -> li
         ]
         secret = [quote(column.name) for column in rows.columns if column.sensitivity == SECRET]
         shown = f"* EXCLUDE ({', '.join(secret)})" if secret else "*"
-        statements.append(f"CREATE TABLE published.flat.{table} AS SELECT {shown} FROM {source}.flat.{table}")
-    for name in ("companies", "syncs"):
+        view, added = f"{source}.flat.{table}", _added(connection, rows, new)
+        if added:
+            view = drift.with_fields(view, rows, None, added)
+        statements.append(f"CREATE TABLE published.flat.{table} AS SELECT {shown} FROM {view}")
+        statements += [
+            f"COMMENT ON COLUMN published.flat.{table}.{quote(name)} IS {literal(drift.COMMENT)}" for name in added
+        ]
+    for name in ("companies", "syncs", "drift"):
         statements.append(f"CREATE TABLE published.meta.{name} AS FROM {source}.meta.{name}")
     return statements
+
+
+def _added(connection: duckdb.DuckDBPyConnection, rows: Rows, new: Sequence[drift.NewField]) -> dict[str, drift.Path]:
+    """The columns for a table's new fields, in the order in which they were first seen, and their paths."""
+    paths = [one.path for one in new if one.table == rows.table.name]
+    if not paths:
+        return {}
+    described = connection.execute(f"DESCRIBE flat.{quote(rows.table.name)}").fetchall()
+    taken, columns = {row[0].casefold() for row in described}, {}
+    for path, inside in zip(paths, drift.look_into(connection, rows, None, paths), strict=True):
+        name = "__".join(path)
+        while name.casefold() in taken:
+            name += "_"
+        if not drift.is_guarded(path, inside):
+            taken.add(name.casefold())
+            columns[name] = path
+    return columns

@@ -13,6 +13,7 @@ import pytest
 from gusto_pipeline.sync import open_warehouse
 from gusto_pipeline.warehouse.publish import publish
 from gusto_pipeline.warehouse.warehouse import WarehouseError
+from gusto_pipeline_tests.conftest import connected
 
 # Reads until told to stop, through one connection or through a new one each time; says what it saw.
 READER = """
@@ -79,6 +80,37 @@ def test_it_says_what_its_columns_mean(pipeline):
         ).fetchall()
     assert comments
     assert all(comment for (comment,) in comments)
+
+
+def test_a_new_field_of_gustos_is_the_last_column_of_its_flat_table_unless_it_may_be_private(tmp_path):
+    with connected(tmp_path, companies=2, employees=3) as pipeline:
+        for world, field in zip(pipeline.sandbox.world.companies, ("floor", "cost_center"), strict=True):
+            for department in world.departments.values():
+                department |= {"salary_band": "secret", field: department["title"]}
+        for company in pipeline.companies:
+            pipeline.sync("departments", company)
+        publish(open_warehouse(pipeline.settings), pipeline.settings.analytics)
+        first, second = (company.uuid for company in pipeline.companies)
+        before = pipeline.query("DESCRIBE flat.departments")
+    with duckdb.connect(pipeline.settings.analytics, read_only=True) as published:
+        columns = published.execute("DESCRIBE flat.departments").fetchall()
+        of_first = published.execute(
+            "SELECT bool_and(floor = title AND cost_center IS NULL) FROM flat.departments WHERE company_uuid = $1",
+            [first],
+        ).fetchall()
+        of_second = published.execute(
+            "SELECT bool_and(cost_center = title AND floor IS NULL) FROM flat.departments WHERE company_uuid = $1",
+            [second],
+        ).fetchall()
+        comments = published.execute(
+            "SELECT DISTINCT comment FROM duckdb_columns() WHERE column_name IN ('floor', 'cost_center')"
+        ).fetchall()
+        fields = published.execute("SELECT DISTINCT field FROM meta.drift ORDER BY ALL").fetchall()
+    assert columns[: len(before)] == before
+    assert {name for name, *_ in columns[len(before) :]} == {"floor", "cost_center"}
+    assert of_first == of_second == [(True,)]
+    assert comments == [("A new field of Gusto's; what it means is not known here yet",)]
+    assert fields == [("cost_center",), ("floor",), ("salary_band",)]
 
 
 def test_where_it_cannot_be_written_the_old_one_is_kept_and_the_error_says_so(pipeline, tmp_path):
