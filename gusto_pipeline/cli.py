@@ -21,12 +21,10 @@ from rich.table import Table
 from gusto_pipeline import cli_accounts, cli_answers, cli_hr, cli_learners, cli_onboarding, cli_profiles
 from gusto_pipeline.cli_accounts import variable
 from gusto_pipeline.cli_common import JsonOption, complain, console, gusto_client, oauth_app, show
-from gusto_pipeline.cli_demo import SANDBOX_PORT, demo_sandboxes, show_accounts
 from gusto_pipeline.config import ConfigError, Settings, load_settings
 from gusto_pipeline.connections.google import GoogleApp, consent
 from gusto_pipeline.connections.sign_in import Obtain, SignInError, by_browser, by_paste
 from gusto_pipeline.connections.store import ConnectionStoreError
-from gusto_pipeline.google_connection import connect_google, disconnect_google, google_standing
 from gusto_pipeline.gusto.auth import login, login_without_browser
 from gusto_pipeline.gusto.catalog import CATEGORIES
 from gusto_pipeline.gusto.errors import GustoError
@@ -41,7 +39,6 @@ from gusto_pipeline.provisioning.links import HandDecisionError
 from gusto_pipeline.provisioning.people import PeopleError
 from gusto_pipeline.provisioning.plans import PlanError
 from gusto_pipeline.provisioning.reconciliation import RuleError
-from gusto_pipeline.spreadsheets.google_http import SCOPES
 from gusto_pipeline.spreadsheets.writers import SpreadsheetError
 from gusto_pipeline.sync import (
     UnknownCompanyError,
@@ -244,6 +241,8 @@ def disconnect(
     unless it is a company's and purged."""
     settings = load_settings()
     if company == "google":
+        from gusto_pipeline.google_connection import disconnect_google
+
         left = disconnect_google(settings, by="gusto-pipeline disconnect")
         console.print("Disconnected Google: its credentials are deleted, no job writes there any more.")
         if left:
@@ -281,6 +280,8 @@ def status(
     check: Annotated[bool, typer.Option(help="Ask Gusto too: one request per company.")] = False,
 ) -> None:
     """How each connection stands, and the last sync of each category. Exit code 1 unless all are well."""
+    from gusto_pipeline.google_connection import google_standing
+
     settings = load_settings()
     google = google_standing(settings, check=check)
     store = open_store(settings)
@@ -396,7 +397,7 @@ def sandbox(
     companies: int = 1,
     employees: int = 40,
     seed: int = 7,
-    port: int = SANDBOX_PORT,
+    port: int = 8455,
     applicants: Annotated[bool, typer.Option(help="Serve job applicants, as the undated API did.")] = False,
     apps: Annotated[bool, typer.Option(help="Serve every app as well, with the first company's people.")] = False,
     fault: Annotated[
@@ -446,6 +447,8 @@ def demo(
     home: Annotated[Path, typer.Option(help="Where the demo keeps its files.")] = Path(".gusto_pipeline/demo"),
 ) -> None:
     """Start a sandbox Gusto and Google, connect to them, sync everything, run a job per format, say what came out."""
+    from gusto_pipeline.cli_demo import demo_sandboxes, show_accounts
+
     started = time.monotonic()
     with demo_sandboxes(home, companies=companies, employees=employees) as (settings, connected):
         slugs = [company.slug for company in connected]
@@ -478,6 +481,7 @@ def ui(
 ) -> None:
     """Open Dagster's UI and daemon on 127.0.0.1. There is no sign-in: never put it on another address unprotected."""
     from gusto_pipeline.automation.launch import serve_ui
+    from gusto_pipeline.cli_demo import demo_sandboxes
 
     if not demo:
         sys.exit(serve_ui(load_settings(), port))
@@ -502,6 +506,9 @@ def _obtain(no_browser: bool, paste: bool) -> Obtain:
 
 
 def _connect_google(settings: Settings, credentials: Path | None, obtain: Obtain) -> None:
+    from gusto_pipeline.google_connection import connect_google
+    from gusto_pipeline.spreadsheets.google_http import SCOPES
+
     if credentials:
         account = connect_google(settings, _google_credentials(credentials))
         console.print(f"Google is connected. Share the spreadsheets of your jobs with {account} as Editor.")

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
-from croniter import croniter
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -149,6 +148,8 @@ def _plain_name(name: str) -> str:
 
 
 def _known_frequency(frequency: str) -> str:
+    from croniter import croniter  # takes longer to import than most commands to run
+
     if frequency not in ("once", *FREQUENCIES) and not croniter.is_valid(frequency):
         raise ValueError(f"is neither once, {', '.join(FREQUENCIES)} nor a cron expression of five fields")
     return frequency

@@ -15,13 +15,11 @@ import duckdb
 
 from gusto_pipeline.clock import Clock, utcnow
 from gusto_pipeline.config import FlattenJob, Settings
-from gusto_pipeline.google_connection import google
 from gusto_pipeline.gusto.catalog import CATEGORIES
 from gusto_pipeline.spreadsheets import changes, columns
 from gusto_pipeline.spreadsheets.changes import Counts, Version
 from gusto_pipeline.spreadsheets.destinations import is_remote, send
 from gusto_pipeline.spreadsheets.files import not_written
-from gusto_pipeline.spreadsheets.google_sheets import write_google_sheet
 from gusto_pipeline.spreadsheets.layout import Choice, Layout, arrange, kind_of
 from gusto_pipeline.spreadsheets.workbook import Subject, write_tables
 from gusto_pipeline.spreadsheets.writers import Column, Sheet, Written
@@ -156,6 +154,10 @@ def _to_google(
     differences: dict[str, Counts],
 ) -> Delivered:
     """Send the tables to Google from their Parquet files: the warehouse is not held while Google is spoken to."""
+    # Google's libraries take longer to import than most commands to run.
+    from gusto_pipeline.google_connection import google
+    from gusto_pipeline.spreadsheets.google_sheets import write_google_sheet
+
     several = len(job_companies(job, settings)) > 1
     with duckdb.connect() as connection:
         sheets = []

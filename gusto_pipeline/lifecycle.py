@@ -9,8 +9,6 @@ import shutil
 from dataclasses import dataclass
 from datetime import datetime
 
-from croniter import croniter
-
 from gusto_pipeline.clock import Clock, utcnow
 from gusto_pipeline.config import Settings
 from gusto_pipeline.connections.store import ConnectionStore
@@ -174,6 +172,8 @@ def last_good_sync(warehouse: Warehouse, company: str) -> datetime | None:
 
 def next_daily_sync(settings: Settings, clock: Clock = utcnow) -> datetime:
     """When the daily sync is due next, if it is switched on."""
+    from croniter import croniter  # takes longer to import than most commands to run
+
     now = clock().astimezone(settings.zone)
     due: datetime = croniter(f"0 {settings.sync.hour} * * *", now).get_next(datetime)
     return due
