@@ -102,7 +102,8 @@ def disconnect(
 
 def purge(settings: Settings, company: Company) -> Purged:
     """Delete what was synced for a company: its rows in every table, in one transaction, its spreadsheets with what is
-    remembered of their versions, its plans and reports; then publish the analysts' file without it.
+    remembered of their versions, its plans, reports, profiles and new hires. Then publish the analysts' file without
+    it.
 
     Raises WarehouseError; what was not deleted is then named.
     """
@@ -121,7 +122,13 @@ def purge(settings: Settings, company: Company) -> Purged:
         )
     spreadsheets = settings.spreadsheets_folder / company.slug
     files = sum(file.is_file() for file in spreadsheets.rglob("*"))
-    homes = (settings.versions, settings.plans, settings.reports, settings.profiles_folder)
+    homes = (
+        settings.versions,
+        settings.plans,
+        settings.reports,
+        settings.profiles_folder,
+        settings.home / "onboarding",
+    )
     kept = [home / company.slug for home in homes]
     for folder in (spreadsheets, *kept):
         try:

@@ -175,7 +175,12 @@ def test_purging_leaves_nothing_of_the_company_and_all_of_the_others(two):
     before = rows(company), rows(other)
     others_files = {name: content for name, content in two.spreadsheets().items() if name.startswith(other.slug)}
     end(two, company)
+    taken_on = [two.settings.home / "onboarding" / one.slug / "someone.json" for one in two.companies]
+    for record in taken_on:
+        record.parent.mkdir(parents=True)
+        record.touch()
     deleted = purge(two.settings, company)
+    assert [record.exists() for record in taken_on] == [one != company for one in two.companies]
     assert (rows(company), rows(other)) == (0, before[1])
     assert deleted.rows == before[0] > 10
     assert deleted.files > 2

@@ -13,6 +13,7 @@ import pytest
 
 from gusto_pipeline import notify
 from gusto_pipeline.assets import spreadsheets
+from gusto_pipeline.automation.sensors import again
 from gusto_pipeline.config import EVERYBODY, load_settings
 from gusto_pipeline.definitions import definitions, defs
 from gusto_pipeline.notify import Changed, Message, NotifyError, Problem, send
@@ -301,6 +302,22 @@ def jobs(pipeline, mailbox, sensors, tmp_path, monkeypatch, request) -> Jobs:
     (tmp_path / "pipeline.yaml").write_text(JOBS.replace("{format}", request.param))
     monkeypatch.setenv("HR_NOTIFY", mailbox.url.replace("it@", "hr@"))
     return Jobs(pipeline, mailbox, sensors)
+
+
+@pytest.mark.parametrize(
+    ("job", "said"),
+    [
+        ("flatten_head_count", "gusto-pipeline flatten head_count --company acme"),
+        ("export_for_it", "gusto-pipeline profiles for_it --company acme"),
+        ("sync_time_off_only", "gusto-pipeline sync time_off --company acme"),
+        ("sync_everything", "gusto-pipeline sync --company acme"),
+        ("sync_learners", "gusto-pipeline learners sync --company acme"),
+        ("sweep_accounts", "start the job again in Dagster's UI"),
+        ("onboard_new_hires", "start the job again in Dagster's UI"),
+    ],
+)
+def test_how_to_run_it_again_fits_the_job(job, said):
+    assert again(job, "acme") == said
 
 
 def test_a_jobs_failure_goes_to_whom_the_job_names_and_says_how_to_run_it_again(jobs):

@@ -111,7 +111,7 @@ def failed_runs(context: dg.RunFailureSensorContext, pipeline: PipelineResource)
                 found,
                 failed_at=_ended(context.instance, run),
                 last_good=_last_good(pipeline, company),
-                again=_again(run, company),
+                again=again(run.job_name, company),
                 run_id=run.run_id,
                 zone=settings.zone,
             )
@@ -197,14 +197,20 @@ def _job(run: dg.DagsterRun) -> str:
     return run.job_name.removeprefix("flatten_")
 
 
-def _again(run: dg.DagsterRun, company: str) -> str:
-    """How a person starts a run like this at once."""
-    if not company:
+def again(job: str, company: str) -> str:
+    """How a person starts a run of this job at once."""
+    kind, _, name = job.partition("_")
+    name = name.removesuffix("_only") if kind == "sync" else name
+    command = {
+        ("flatten", name): f"flatten {name}",
+        ("export", name): f"profiles {name}",
+        ("sync", "everything"): "sync",
+        ("sync", "learners"): "learners sync",
+        **{("sync", category): f"sync {category}" for category in CATEGORIES},
+    }.get((kind, name))
+    if not company or not command:
         return "start the job again in Dagster's UI"
-    if run.job_name != _job(run):
-        return f"gusto-pipeline flatten {_job(run)} --company {company}"
-    category = run.job_name.removeprefix("sync_").removesuffix("_only")
-    return " ".join(["gusto-pipeline sync", *([category] if category in CATEGORIES else []), f"--company {company}"])
+    return f"gusto-pipeline {command} --company {company}"
 
 
 def _changed(instance: dg.DagsterInstance, run: dg.DagsterRun, company: str) -> list[notify.Changed]:
