@@ -436,6 +436,18 @@ def accounts_remove(
         raise typer.Exit(2)
 
 
+@accounts.command("done")
+def accounts_done(
+    slug: AppArgument, account: AccountArgument, why: WhyOption, who: WhoOption = None, company: CompanyOption = None
+) -> None:
+    """Say that an account was taken away in the app by hand, where that cannot be done from here. Until the next
+    complete reading it counts as said, not as proven; if the account is still there then, it is reported again."""
+    with _deciding(company) as (connection, of):
+        found = reconcile.find_account(connection, of, slug, account)
+        links.say_done(connection, of.uuid, slug, found.id, who=who or getpass.getuser(), why=why, now=utcnow())
+    console.print(f"Noted for {account} in {slug}; the next complete reading proves it or not.", highlight=False)
+
+
 @accounts.command("same")
 def accounts_same(
     record: Annotated[str, typer.Argument(help="employee/… or contractor/…")],

@@ -1,4 +1,4 @@
-"""What people decide of links by hand: this account is theirs, it is not, it is nobody's, these two are one person.
+"""What people say by hand: this account is theirs, it is not, it is nobody's, it was removed, these two are one person.
 
 Each decision says who made it, when and why, and outranks every rule. One that contradicts another is refused, with
 nothing done: the older one has to be taken back first. All run inside the caller's transaction.
@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 
+from gusto_pipeline.provisioning.account import Status
 from gusto_pipeline.provisioning.store import insert, prepare
 from gusto_pipeline.warehouse.flatten import literal
 
@@ -189,6 +190,37 @@ def lift_mark(
     connection.execute(f"DELETE FROM provisioning.marks WHERE {_row(company, app, account)}")
     row = {"company_uuid": company, "app": app, "account_id": account}
     _note(connection, row, f"mark {marked[0]} lifted", who, why, now)
+
+
+def say_done(
+    connection: duckdb.DuckDBPyConnection,
+    company: str,
+    app: str,
+    account: str,
+    *,
+    who: str,
+    why: str,
+    now: datetime,
+) -> None:
+    """Note that somebody took an account away in the app by hand. It proves nothing: the next complete reading does.
+
+    Raises HandDecisionError for an account that is gone already, or of which that was said since the last reading.
+    """
+    _require(connection, company, app, account, who=who, why=why)
+    where = _row(company, app, account)
+    status, login, read_at = _one(
+        connection, "accounts", "status, coalesce(emails[1], user_name, account_id), read_at", where
+    ) or ("", "", now)  # fmt: skip
+    if status == Status.DELETED:
+        raise HandDecisionError(f"{app} account {account} is deleted already; there is nothing left to do by hand.")
+    if said := _one(connection, "done_by_hand", "who, said_at", f"{where} AND said_at >= '{read_at.isoformat()}'"):
+        raise HandDecisionError(
+            f"{said[0]} said on {said[1]:%Y-%m-%d %H:%M %Z} that {app} account {account} was done by hand. The next "
+            "complete reading proves it or not."
+        )
+    holder = _one(connection, "links", "person_id", where)
+    row = {"company_uuid": company, "app": app, "account_id": account, "person_id": holder[0] if holder else None}
+    insert(connection, "done_by_hand", [row | {"login": login, "who": who, "why": why, "said_at": now.isoformat()}])
 
 
 def answer_merge(

@@ -441,6 +441,10 @@ UNION ALL BY NAME
 SELECT company_uuid, happened_at, who, event AS what, app, person_id, account_id, why AS detail
 FROM provisioning.link_history
 UNION ALL BY NAME
+SELECT company_uuid, said_at AS happened_at, who, 'said to be done by hand' AS what, app, person_id, account_id,
+    concat_ws(' ', login, why) AS detail
+FROM provisioning.done_by_hand
+UNION ALL BY NAME
 SELECT company_uuid, decided_at AS happened_at, who, if(wanted, 'should have', 'should not have') AS what, app,
     person_id, concat_ws(' ', why, 'until ' || until) AS detail
 FROM provisioning.wants

@@ -119,6 +119,7 @@ SECTIONS = (
             "perhaps": "People who left and perhaps can sign in: whose the account is, is not certain",
             "protected": "People who left, with an account that is protected",
             "invited": "People who left, with an invitation still there",
+            "said": "People who left, with an account that is said to be removed by hand: not proven yet",
             "unread": "Apps that cannot be read: nothing is done there, and nothing new is known",
             "reopened": "Accounts that we had taken away and somebody opened again",
             "vanished": "People whom Gusto no longer lists, without a dismissal",
@@ -220,6 +221,7 @@ SECTIONS = (
          Column("who", "By")),
         {
             "dated": "Dismissals that became due while the app was connected",
+            "by_hand": "Said to be done by hand, and proven by a reading",
             "undated": "Without a due time",
             "before": "People who had left before the app was connected",
         },
@@ -257,7 +259,7 @@ def _rows(key: str, label: str, section: str, part: str = "", *, alarm: bool = F
     return Figure(key, label, section, f"count(*){condition}", part, alarm=alarm)
 
 
-LEAVERS = "part IN ('leaver', 'perhaps', 'protected', 'invited')"
+LEAVERS = "part IN ('leaver', 'perhaps', 'protected', 'invited', 'said')"
 FIGURES = (
     Figure("leavers_with_access", "accounts of people who left are open, or may be", "risks",
            f"count(*) FILTER ({LEAVERS})", alarm=True),

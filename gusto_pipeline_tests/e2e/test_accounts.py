@@ -205,6 +205,18 @@ def test_all_accounts_of_somebody_are_removed_by_one_command_and_an_approval(off
     assert "Which person is" in unknown.err
 
 
+def test_what_was_done_by_hand_is_noted_under_a_name(office, command):
+    email = office.leavers("okta")[0]
+    plan(command)
+    assert command("accounts", "done", "okta", email, "--why", "in the console", "--by", "ann").code == 0
+    again = command("accounts", "done", "okta", email, "--why", "in the console")
+    assert again.code == 1
+    assert "ann said on" in again.err
+    said = [row for row in json.loads(command("accounts", "audit", "--json").out) if row["who"] == "ann"]
+    assert [(row["what"], row["detail"]) for row in said] == [("said to be done by hand", f"{email} in the console")]
+    assert email in {item["account"] for item in plan(command)["items"] if item["app"] == "okta"}, "nothing is proven"
+
+
 def test_disconnecting_an_app_touches_nobody(office, command):
     before = {m.id: m.state for m in office.apps["okta"].directory.members.values()}
     assert command("disconnect", "okta").code == 0

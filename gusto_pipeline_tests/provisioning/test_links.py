@@ -16,7 +16,7 @@ from gusto_pipeline.provisioning.store import store_accounts
 from gusto_pipeline_tests.provisioning.hr import COMPANY, NOW, Hr
 
 APP = "slack"
-TABLES = ("links", "refusals", "marks", "link_history", "candidates")
+TABLES = ("links", "refusals", "marks", "link_history", "candidates", "done_by_hand")
 HR = Hr()
 
 
@@ -160,6 +160,7 @@ def test_the_history_has_every_decision_with_who_when_and_why(hr):
         ((links.refuse, "a1", "ada"), (links.refuse, "a1", "ada"), "was ruled out by Kim"),
         ((links.mark, "a1", Mark.IGNORE), (links.match, "a1", "ada"), "marked ignore by Kim. Lift that mark first"),
         ((links.mark, "a1", Mark.BOT), (links.mark, "a1", Mark.SHARED), "marked bot by Kim. Lift that mark first"),
+        ((links.say_done, "a1"), (links.say_done, "a1"), "Kim said on 2026-06-15 .* The next complete reading"),
     ],
 )
 def test_what_contradicts_an_earlier_decision_is_refused(hr, first, second, words):
@@ -177,6 +178,7 @@ def test_what_contradicts_an_earlier_decision_is_refused(hr, first, second, word
         (links.lift_refusal, "a1", "ada"),
         (links.mark, "a1", Mark.BOT),
         (links.lift_mark, "a1"),
+        (links.say_done, "a1"),
     ],
 )
 def test_nobody_decides_without_name_and_reason(hr, decision, who_and_why):
@@ -196,6 +198,7 @@ def test_nobody_decides_without_name_and_reason(hr, decision, who_and_why):
         ((links.unmatch, ""), "matched to nobody"),
         ((links.lift_refusal, "a1", "ada"), "Nobody ruled out"),
         ((links.lift_mark, "a1"), "a1 carries no mark"),
+        ((links.say_done, "a9"), "no account 'a9'"),
     ],
 )
 def test_a_decision_about_what_is_not_there_is_refused(hr, decision, words):
@@ -207,6 +210,12 @@ def test_a_decision_about_what_is_not_there_is_refused(hr, decision, words):
 def test_a_decision_about_somebody_who_was_merged_names_the_one_they_are_now(hr):
     hr.connection.execute("UPDATE provisioning.people SET merged_into = 'ada' WHERE person_id = 'bo'")
     refused(hr, "Person bo turned out to be person ada", links.match, "a2", "bo")
+
+
+def test_an_account_that_is_in_the_bin_is_not_said_to_be_done(hr):
+    binned = Account(id="a1", status=Status.DELETED)
+    store_accounts(hr.connection, COMPANY, APP, Tenant("t1", "Acme"), [binned], NOW, 1)
+    refused(hr, "a1 is deleted already", links.say_done, "a1")
 
 
 def test_an_account_that_is_gone_can_still_be_unmatched(hr):

@@ -631,6 +631,50 @@ def test_a_removal_that_has_not_happened_is_alerted_after_30_and_60_minutes(offi
         assert sheet(report.workbook, "Open risks")[0]["Late (minutes)"] == minutes
 
 
+@pytest.fixture
+def said(office: Office) -> Office:
+    """Somebody left long ago, and Ann says at 11:57 that she has removed the account by hand; Okta is down since."""
+    login = office.hire("Gus Gone", last_day="2026-06-10")
+    office.sync()
+    office.read("okta", account(login), account("root@acme.example", admin=True, owner=True), at=NOW - 10 * MINUTE)
+    office.fail("okta", "Okta is down", NOW - 5 * MINUTE)
+    with office.warehouse.write() as connection:
+        given = {"who": "ann", "why": "in the console", "now": NOW - 3 * MINUTE}
+        links.say_done(connection, COMPANY.uuid, "okta", f"id-{login}", **given)
+    return office
+
+
+def test_what_is_said_to_be_done_by_hand_is_shown_as_said_and_not_alerted(said):
+    report = said.report()
+    risk = sheet(report.workbook, "Open risks")[0]
+    assert risk["Kind"] == "People who left, with an account that is said to be removed by hand: not proven yet"
+    assert "Said to be done by ann on 2026-06-15 11:57 (in the console), not proven." in risk["What was found"]
+    assert risk["What to do"] == "The next complete reading of Okta proves it or not."
+    assert (report.figures["leavers_with_access"], report.figures["overdue_60"]) == (1, 0)
+
+
+def test_what_was_said_to_be_done_and_is_still_there_is_alerted_again(said):
+    said.read("okta", account("p1@acme.example"), account("root@acme.example", admin=True, owner=True), at=NOW)
+    report = said.report(NOW + MINUTE)
+    risk = sheet(report.workbook, "Open risks")[0]
+    assert risk["Kind"] == "People who left and can sign in"
+    assert (
+        "Said to be done by ann on 2026-06-15 11:57 (in the console), but it is still there." in risk["What was found"]
+    )
+    assert report.figures["overdue_60"] == 1
+    assert report.figures["removals_done"] == 0
+
+
+def test_what_was_said_to_be_done_and_is_gone_is_closed_with_its_proof(said):
+    said.read("okta", account("root@acme.example", admin=True, owner=True), at=NOW)
+    report = said.report(NOW + MINUTE)
+    assert report.figures["leavers_with_access"] == 0
+    (row,) = sheet(report.workbook, "Access taken away")
+    assert (row["Person"], row["What"], row["By"]) == ("Gus Gone", "Done by hand", "ann")
+    assert row["Proof"] == "In the list of 2026-06-15 12:00: absent."
+    assert row["Kind"] == "Said to be done by hand, and proven by a reading"
+
+
 def test_what_was_taken_away_since_the_app_was_read_is_no_risk(rare):
     assert not [row for row in rare.page.rows["risks"] if row.cells[0] == "Gus Gone"]
     (pair,) = pairs_of(rare, "Gus Gone", "Okta")

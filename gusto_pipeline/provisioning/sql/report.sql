@@ -51,11 +51,26 @@ WHERE s.company_uuid = getvariable('company') AND l.removal AND s.seen_at > l.en
     AND s.status IN ('active', 'invited') AND a.status IN ('active', 'invited')
 GROUP BY l.app, l.account_id;
 
+-- Said to be done by hand, last: not proven before the app is read again; then it is gone, or still there.
+CREATE OR REPLACE TEMP TABLE claims AS
+SELECT
+    app, account_id, person_id, login, who, said_at, said_at >= coalesce(last_good, TIMESTAMPTZ '-infinity') AS unproven,
+    concat(
+        'Said to be done by ', who, ' on ', local_time(said_at), ' (', why, '), ',
+        if(unproven, 'not proven.', 'but it is still there.')
+    ) AS said
+FROM provisioning.done_by_hand
+LEFT JOIN reads USING (app)
+WHERE company_uuid = getvariable('company')
+QUALIFY row_number() OVER (PARTITION BY app, account_id ORDER BY said_at DESC) = 1;
+
 -- Every pair as it was decided. What was taken away after the app was last read counts as taken away.
 CREATE OR REPLACE TEMP TABLE pairs AS
 WITH known AS (
     SELECT
-        p.*, a.name AS app_name, a.mode AS app_mode, r.reopened_at, f.said AS tried, l.ended_at AS settled_at,
+        p.* REPLACE (CASE WHEN c.unproven THEN NULL ELSE p.alert END AS alert), a.name AS app_name,
+        a.mode AS app_mode, r.reopened_at, f.said AS tried, l.ended_at AS settled_at, c.said AS claim,
+        coalesce(c.unproven, false) AS claimed,
         CASE l.action WHEN 'suspend' THEN 'SUSPENDED_BY_US' ELSE 'REMOVED' END AS settled_as
     FROM said_pairs p
     JOIN said_apps a USING (app)
@@ -63,6 +78,7 @@ WITH known AS (
         AND p.acct IN ('active', 'invited', 'lapsed')
     LEFT JOIN reopened r ON (r.app, r.account_id) = (p.app, p.account_id)
     LEFT JOIN last_failed f ON (f.app, f.account_id) = (p.app, p.account_id)
+    LEFT JOIN claims c ON (c.app, c.account_id) = (p.app, p.account_id) AND p.risk
 ), settled AS (
     SELECT
         * EXCLUDE (settled_as) REPLACE (
@@ -229,6 +245,7 @@ CREATE OR REPLACE TEMP TABLE report_risks AS
 WITH found AS (
     SELECT
         CASE
+            WHEN claimed THEN 'said'
             WHEN link IN ('candidate', 'disputed') THEN 'perhaps'
             WHEN prot = 'protected' THEN 'protected'
             WHEN acct IN ('invited', 'lapsed') THEN 'invited'
@@ -238,9 +255,10 @@ WITH found AS (
         reopened_at,
         concat_ws(
             ' ', reason,
-            'We had taken it away; somebody opened it again by ' || local_time(reopened_at) || '.', tried
+            'We had taken it away; somebody opened it again by ' || local_time(reopened_at) || '.', tried, claim
         ) AS why,
-        to_do
+        CASE WHEN claimed THEN concat('The next complete reading of ', app_name, ' proves it or not.') ELSE to_do END
+            AS to_do
     FROM pairs
     LEFT JOIN persons USING (person_id)
     WHERE risk
@@ -482,6 +500,15 @@ WITH removals AS (
     FROM done d
     LEFT JOIN reads USING (app)
     WHERE d.removal AND d.good AND d.ended_at > getvariable('now') - INTERVAL 90 DAYS
+    UNION ALL BY NAME
+    SELECT
+        'by_hand' AS part, app, account_id, person_id, login, who, 'by_hand' AS action, said_at AS ended_at, (
+            SELECT min(read_at)
+            FROM provisioning.account_reads r
+            WHERE r.company_uuid = getvariable('company') AND r.app = c.app AND r.complete AND r.read_at > c.said_at
+        ) AS checked_at
+    FROM claims c
+    WHERE NOT unproven AND said_at > getvariable('now') - INTERVAL 90 DAYS
 ), checked AS (
     SELECT *, (
         SELECT arg_max(s.status, s.seen_at)
@@ -494,19 +521,28 @@ WITH removals AS (
 SELECT
     row_number() OVER (ORDER BY rank, ended_at DESC, lower(a.name), login) AS n,
     c.part, c.person_id, p.name AS person, c.app, a.name AS app_name, c.account_id, c.login,
-    CASE c.action WHEN 'suspend' THEN 'Suspended' WHEN 'delete' THEN 'Deleted' ELSE 'Invitation withdrawn' END AS what,
+    CASE c.action
+        WHEN 'suspend' THEN 'Suspended'
+        WHEN 'delete' THEN 'Deleted'
+        WHEN 'by_hand' THEN 'Done by hand'
+        ELSE 'Invitation withdrawn'
+    END AS what,
     c.due_at, c.ended_at,
     CASE WHEN due_at IS NOT NULL THEN greatest(date_diff('minute', due_at, ended_at), 0) END AS minutes,
     concat_ws(
         ' ',
-        CASE c.outcome WHEN 'done' THEN 'Read back right after the call.' ELSE 'Was so already when it was read.' END,
+        CASE c.outcome
+            WHEN 'done' THEN 'Read back right after the call.'
+            WHEN 'nothing_to_do' THEN 'Was so already when it was read.'
+        END,
         'In the list of ' || local_time(checked_at) || ': ' || coalesce(seen, 'absent') || '.'
     ) AS proof,
     c.who
 FROM checked c
 JOIN said_apps a USING (app)
 JOIN said_parts ON section = 'removals' AND said_parts.part = c.part
-LEFT JOIN persons p USING (person_id);
+LEFT JOIN persons p USING (person_id)
+WHERE c.part <> 'by_hand' OR coalesce(seen, 'absent') NOT IN ('active', 'invited');
 
 -- What is open now, for the next report to compare with, and what has changed since the last one ----------------
 CREATE OR REPLACE TEMP TABLE open_now AS

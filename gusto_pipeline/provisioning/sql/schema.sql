@@ -115,6 +115,10 @@ CREATE TABLE IF NOT EXISTS provisioning.marks (
     company_uuid VARCHAR, app VARCHAR, account_id VARCHAR, mark VARCHAR, review_by DATE, marked_at TIMESTAMPTZ,
     who VARCHAR, why VARCHAR
 );
+CREATE TABLE IF NOT EXISTS provisioning.done_by_hand (
+    company_uuid VARCHAR, app VARCHAR, account_id VARCHAR, person_id VARCHAR, login VARCHAR, who VARCHAR, why VARCHAR,
+    said_at TIMESTAMPTZ
+);
 
 COMMENT ON TABLE provisioning.people IS 'Persons, however many records Gusto has of each. Never deleted';
 COMMENT ON TABLE provisioning.records IS 'Records by kind and uuid, as last seen, and whose they are';
@@ -125,6 +129,7 @@ COMMENT ON TABLE provisioning.links IS 'Whose account is whose: proven, or said 
 COMMENT ON TABLE provisioning.candidates IS 'Accounts that may be somebody''s, as the last matching found them';
 COMMENT ON TABLE provisioning.link_history IS 'Every change of links, refusals and marks. Only added to';
 COMMENT ON TABLE provisioning.refusals IS 'Pairs of account and person that a person has ruled out';
+COMMENT ON TABLE provisioning.done_by_hand IS 'Who said that they took an account away in its app. Only added to';
 COMMENT ON TABLE provisioning.marks IS 'Accounts that a person has said are nobody''s in particular, and what they are';
 
 COMMENT ON COLUMN provisioning.records.listed IS 'It was in Gusto''s last complete list';
