@@ -16,6 +16,7 @@ import httpx
 
 from gusto_pipeline.provisioning.account import Account, CustomField, NewAccount, Tenant
 from gusto_pipeline.provisioning.errors import REFUSED, Refusal
+from gusto_pipeline.provisioning.reading import found
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import SignIn
 
@@ -37,7 +38,8 @@ class App:
     AppError; None where the app cannot:
     tenant: what the connection reaches, by one harmless request. accounts: every account, all pages, ended ones too
     if the app lists them; checks the app's own total with `counted` where there is one. account: one by id, None if
-    there is provably none. find: the one whose login is this address, None if there is none.
+    there is provably none. find: the one whose login is this address, None if there is none. Without these two the
+    whole list is gone through.
     create: makes or invites; returns nothing, since what counts is read back, or the account where the app will not
     show it. suspend, reactivate, remove, invite_again, cancel_invitation, restore (out of the bin): take the account as
     just read. hand_over: gives what an account owns to another (account, to), before removal. groups: id to name.
@@ -93,12 +95,21 @@ class App:
         there = vars(sys.modules[self.module])
         for call in dataclasses.fields(self):
             if not call.init:
-                object.__setattr__(self, call.name, there.get(call.name))
+                listing = {"account": _by_id, "find": _by_address}
+                object.__setattr__(self, call.name, there.get(call.name, listing.get(call.name)))
 
     def signs_in(self, record: Mapping[str, Any]) -> SignIn:
         """The way to sign in that a connection's record is made for: with its key, if it has one."""
         keys = [field.name for field in self.by_key.fields if field.secret] if self.by_key else []
         return self.by_key if self.by_key and any(record.get(key) for key in keys) else self.sign_in
+
+
+def _by_id(session: Session, account_id: str) -> Account | None:
+    return next((account for account in session.app.accounts(session) if account.id == account_id), None)
+
+
+def _by_address(session: Session, email: str) -> Account | None:
+    return found(session.app.accounts(session), email)
 
 
 def distinct(addresses: Iterable[str | None]) -> tuple[str, ...]:
@@ -120,6 +131,11 @@ def one_name(name: str | None) -> dict[str, Any]:
     """An account's names in an app that has one only, cut at the first space; a guess, for evidence."""
     given, _, family = (name or "").strip().partition(" ")
     return names(given, family.strip(), name)
+
+
+def filled(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the facts that are known."""
+    return {name: value for name, value in facts.items() if value}
 
 
 def instant(value: str | int | float | None) -> datetime | None:

@@ -99,6 +99,18 @@ def counted(name: str, accounts: Iterable[Account], total: Callable[[], int | No
         raise IncompleteReadError(f"{name} counts {expected} accounts and listed {seen}")
 
 
+def and_invited(accounts: Iterable[Account], invitations: Iterable[Account]) -> Iterator[Account]:
+    """The accounts, then the invitations of whoever has neither an account nor an earlier invitation among these."""
+    there: set[str] = set()
+    for account in accounts:
+        there.update(map(str.casefold, account.emails))
+        yield account
+    for account in invitations:
+        if there.isdisjoint(map(str.casefold, account.emails)):
+            there.update(map(str.casefold, account.emails))
+            yield account
+
+
 def found(accounts: Iterable[Account], email: str) -> Account | None:
     """The account with this address, whatever its case, rather one that is not deleted: for apps that list only."""
     wanted, deleted = email.casefold(), None

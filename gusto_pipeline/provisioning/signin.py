@@ -7,6 +7,7 @@ A connection's record is a flat JSON object: the fields asked for, and what sign
 from __future__ import annotations
 
 import base64
+import json as jsonlib
 import re
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -46,6 +47,9 @@ class Consent:
     scopes: tuple[str, ...] = ()
     extra: Mapping[str, str] = field(default_factory=dict)
     pkce: bool = False
+
+
+OFFLINE = {"access_type": "offline", "prompt": "consent"}  # Google's and Zoho's words for a new refresh token each time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +172,15 @@ def signed_assertion(
     return SignIn(
         kind="service account", fields=fields, headers=bearer, token_url=token_url, token=token, advice=advice
     )
+
+
+def json_key(file: str) -> dict[str, str]:
+    """`client_email` and `private_key` of a service account's JSON key, as Google's Cloud console makes it."""
+    try:
+        key = jsonlib.loads(file)
+        return {name: key[name] for name in ("client_email", "private_key")}
+    except (ValueError, LookupError, TypeError):
+        raise SignInError("that is not the JSON key of a service account, as the Cloud console makes it") from None
 
 
 class Credentials(Protocol):

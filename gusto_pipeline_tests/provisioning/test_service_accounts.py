@@ -16,7 +16,7 @@ from gusto_pipeline.accounts import connect_app, read_app
 from gusto_pipeline.config import Settings, load_settings
 from gusto_pipeline.connections.store import ConnectionStore
 from gusto_pipeline.provisioning import actions
-from gusto_pipeline.provisioning.apps import SLUGS, app
+from gusto_pipeline.provisioning.apps import SLUGS, app, google_workspace
 from gusto_pipeline.provisioning.errors import MissingScopeError, SignInError
 from gusto_pipeline.sandbox.apps import SimulatedApp, running_apps
 from gusto_pipeline.sandbox.apps.simulator import pem
@@ -84,9 +84,7 @@ def test_a_clock_that_is_off_is_said(apps, slug, off):
 def with_key(record: Record, key: str) -> Record:
     if "private_key" in record:
         return record | {"private_key": key}
-    return record | {
-        "service_account_key": json.dumps(json.loads(record["service_account_key"]) | {"private_key": key})
-    }
+    return record | {"json_key": json.dumps(json.loads(record["json_key"]) | {"private_key": key})}
 
 
 @pytest.mark.parametrize("slug", KEYED)
@@ -107,13 +105,11 @@ def test_what_is_no_key_is_refused_before_any_request(apps, slug, key):
 
 @pytest.mark.parametrize("file", ["nonsense", "[]", "{}", '{"type": "authorized_user"}', '"text"'])
 def test_a_file_that_is_no_service_accounts_is_said(google, file):
-    assert "not the JSON key" in refused(google, google.key_record() | {"service_account_key": file})
+    assert "not the JSON key" in refused(google, google.key_record() | {"json_key": file})
 
 
 def test_google_takes_the_audience_of_its_own_token_endpoint_only(google, monkeypatch):
-    monkeypatch.setattr(
-        "gusto_pipeline.provisioning.apps.google_workspace.TOKEN_URI", "https://elsewhere.example/token"
-    )
+    monkeypatch.setitem(google_workspace.GRANT, "aud", "https://elsewhere.example/token")
     assert "Failed audience check" in refused(google, google.key_record())
 
 
@@ -165,7 +161,7 @@ def test_the_key_is_kept_encrypted_and_used_from_there(office, apps, google, tmp
     clock = google.directory.clock.now
     connect_app(settings, store, "google_workspace", pipeline.company, google.key_record(), clock=clock)
     assert read_app(settings, store, "google_workspace", pipeline.company, clock=clock).accounts
-    hidden = json.loads(google.key_record()["service_account_key"])["private_key"].splitlines()[3].encode()
+    hidden = json.loads(google.key_record()["json_key"])["private_key"].splitlines()[3].encode()
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and hidden in path.read_bytes()]
 
 
@@ -179,7 +175,7 @@ def test_a_key_that_does_not_work_is_not_kept(office, google):
 
 def test_the_command_asks_which_way_and_reads_the_keys_file(office, google, command, monkeypatch, tmp_path):
     record = google.key_record()
-    (tmp_path / "key.json").write_text(record["service_account_key"], encoding="utf-8")
+    (tmp_path / "key.json").write_text(record["json_key"], encoding="utf-8")
     monkeypatch.setattr("sys.stdin", io.StringIO(f"y\n{tmp_path}/key.json\n{record['administrator']}\n"))
     said = command("connect", "google_workspace")
     assert (said.code, said.err) == (0, "")
@@ -195,7 +191,7 @@ def test_everything_may_come_from_the_environment_and_then_nothing_is_asked(offi
 
 
 def test_a_file_that_is_not_there_is_named(office, command, monkeypatch):
-    monkeypatch.setenv("GOOGLE_WORKSPACE_SERVICE_ACCOUNT_KEY", "missing.json")
+    monkeypatch.setenv("GOOGLE_WORKSPACE_JSON_KEY", "missing.json")
     said = command("connect", "google_workspace", "--with", "key")
     assert said.code == 1
     assert "missing.json" in said.err

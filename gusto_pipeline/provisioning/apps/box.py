@@ -16,7 +16,7 @@ import httpx
 
 from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, distinct, instant, one_name
+from gusto_pipeline.provisioning.app import App, distinct, filled, instant, one_name
 from gusto_pipeline.provisioning.errors import Refusal
 from gusto_pipeline.provisioning.reading import by_cursor, by_offset, found, one
 from gusto_pipeline.provisioning.session import Session
@@ -28,6 +28,8 @@ FIELDS = (
 )
 ROLES = {"admin": "Admin", "coadmin": "Co-admin", "user": "User"}
 SLOW = timedelta(minutes=10)  # after which Box answers a move of content that is still going on
+OUTSIDE = "If that account is outside the enterprise, invite it in the Admin Console"
+OUTSIDE = "If that account is outside the enterprise, invite it in the Admin Console"
 MANAGER = "Connect as an admin or co-admin who may manage users"
 
 
@@ -56,8 +58,7 @@ def find(session: Session, email: str) -> Account | None:
 def create(session: Session, new: NewAccount) -> None:
     """Box mails a link to set a password. role: `user` or `coadmin`; groups: ids."""
     facts = {"login": new.email, "name": new.display_name[:50], "role": new.role, "job_title": new.title}
-    body = {name: value for name, value in facts.items() if value}
-    made = session.json(session.send("POST", "/users", params={"fields": FIELDS}, json=body))
+    made = session.json(session.send("POST", "/users", params={"fields": FIELDS}, json=filled(facts)))
     for group in new.groups:
         join(session, _account(made), group)
 
@@ -165,18 +166,9 @@ APP = App(
     refusals=(
         Refusal(errors.MissingScopeError, "", MANAGER, status=[403]),
         Refusal(errors.MissingScopeError, r"\((insufficient_scope|access_denied_insufficient|forbidden)", MANAGER),
-        Refusal(
-            errors.AlreadyExistsError,
-            "user_login_already_used",
-            "If that account is outside the enterprise, invite it in the Admin Console",
-        ),
+        Refusal(errors.AlreadyExistsError, "user_login_already_used", OUTSIDE),
         Refusal(errors.NoSeatError, "seat|license"),
-        Refusal(
-            errors.OwnsContentError,
-            "",
-            "Hand the content over first, then remove the account",
-            call="^DELETE .*/users/",
-        ),
+        Refusal(errors.OwnsContentError, "", "Hand the content over first, then remove it", call="^DELETE .*/users/"),
         Refusal(errors.AlreadyExistsError, "", "Look in the Admin Console before trying again", status=[409]),
         Refusal(errors.InvalidError),
     ),

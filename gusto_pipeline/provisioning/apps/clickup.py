@@ -15,7 +15,6 @@ from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
 from gusto_pipeline.provisioning.app import App, distinct, instant, one_name
 from gusto_pipeline.provisioning.errors import AppError, Refusal
-from gusto_pipeline.provisioning.reading import found
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Field, api_key
 
@@ -35,14 +34,6 @@ def accounts(session: Session) -> Iterator[Account]:
     return map(_account, _team(session)["members"])
 
 
-def account(session: Session, account_id: str) -> Account | None:
-    return next((each for each in accounts(session) if each.id == account_id), None)
-
-
-def find(session: Session, email: str) -> Account | None:
-    return found(accounts(session), email)
-
-
 def create(session: Session, new: NewAccount) -> None:
     """Invites by mail; a name cannot be given. role: `admin`, or the number of a custom role; groups: ids."""
     body: dict[str, Any] = {"email": new.email, "admin": new.role == "admin"}
@@ -52,7 +43,7 @@ def create(session: Session, new: NewAccount) -> None:
         session.send("POST", f"/team/{session.record['team']}/user", json=body)
     except (errors.InvalidError, errors.MissingScopeError, errors.NotFoundError) as error:
         raise _explained(session, error, seats=True) from error
-    if new.groups and (made := find(session, new.email)):
+    if new.groups and (made := session.app.find(session, new.email)):
         for group in new.groups:
             join(session, made, group)
 

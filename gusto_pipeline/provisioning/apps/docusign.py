@@ -15,7 +15,7 @@ import httpx
 
 from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, distinct, instant, one_name
+from gusto_pipeline.provisioning.app import App, distinct, filled, instant, one_name
 from gusto_pipeline.provisioning.errors import REFUSED, Refusal
 from gusto_pipeline.provisioning.reading import by_offset, chosen, found, one
 from gusto_pipeline.provisioning.session import Session
@@ -71,21 +71,19 @@ def find(session: Session, email: str) -> Account | None:
 
 def create(session: Session, new: NewAccount) -> None:
     """Invites by mail. role: id or name of a permission profile; groups: ids."""
-    user: dict[str, Any] = {
+    user = {
         "userName": new.display_name,
         "email": new.email,
         "firstName": new.given_name,
         "lastName": new.family_name,
+        "jobTitle": new.title,
+        "groupList": [{"groupId": group} for group in new.groups],
     }
-    if new.title:
-        user["jobTitle"] = new.title
     if new.role:
         rows = session.get("/permission_profiles")["permissionProfiles"]
         profiles = {row["permissionProfileId"]: row["permissionProfileName"] for row in rows}
         user["permissionProfileId"] = chosen(session, "permission profile", new.role, profiles)
-    if new.groups:
-        user["groupList"] = [{"groupId": group} for group in new.groups]
-    session.send("POST", "/users", json={"newUsers": [user]})
+    session.send("POST", "/users", json={"newUsers": [filled(user)]})
 
 
 def remove(session: Session, account: Account) -> None:
@@ -119,14 +117,13 @@ def _rows(session: Session, what: str, **query: str) -> Iterator[dict[str, Any]]
 
 def _account(row: dict[str, Any]) -> Account:
     admin = str(row.get("isAdmin")).casefold() == "true"
-    split = one_name(row.get("userName"))
-    given = {"given_name": row.get("firstName"), "family_name": row.get("lastName")}
+    split = {"given_name": row.get("firstName"), "family_name": row.get("lastName")}
     return Account(
         id=row["userId"],
         status=STATUSES[row["userStatus"]],
         user_name=row.get("email"),
         emails=distinct((row.get("email"),)),
-        **split | {name: value for name, value in given.items() if value},
+        **one_name(row.get("userName")) | filled(split),
         last_activity=instant(row.get("lastLogin")),
         created_at=instant(row.get("userAddedToAccountDateTime")) or instant(row.get("createdDateTime")),
         role=row.get("permissionProfileName") or ("Admin" if admin else None),
@@ -186,11 +183,7 @@ APP = App(
         Refusal(errors.RateLimitedError, "HOURLY_\\w*LIMIT_EXCEEDED", status=[400, 429], seconds=3600),
         Refusal(errors.RateLimitedError, "INVOCATION_LIMIT_EXCEEDED", status=[400, 429], seconds=30),
         Refusal(errors.RateLimitedError, status=[429], seconds=30),
-        Refusal(
-            errors.AlreadyExistsError,
-            "ALREADY[ _]EXISTS",
-            "Look under Users in DocuSign Admin, also among the closed ones",
-        ),
+        Refusal(errors.AlreadyExistsError, "ALREADY[ _]EXISTS", "Look under Users there, also among the closed ones"),
         Refusal(errors.NotFoundError, "DOES[ _]NOT[ _](EXIST|BELONG)|NOT[ _]FOUND|INVALID[ _]USERID"),
         Refusal(errors.MissingScopeError, "USER_LACKS_PERMISSIONS", "Connect as an administrator of the account"),
         Refusal(errors.PlanTooLowError, "ACCOUNT_LACKS_PERMISSIONS"),

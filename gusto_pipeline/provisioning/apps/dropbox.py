@@ -22,12 +22,6 @@ from gusto_pipeline.provisioning.reading import chosen, counted
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Consent, Field, oauth
 
-STATUSES = {
-    "active": Status.ACTIVE,
-    "invited": Status.INVITED,
-    "suspended": Status.SUSPENDED,
-    "removed": Status.DELETED,
-}
 POLLS = 120  # of a job, a second apart at first, then five
 
 
@@ -181,7 +175,7 @@ def _account(row: dict[str, Any]) -> Account:
     others = [each["email"] for each in profile.get("secondary_emails") or [] if each.get("is_verified")]
     return Account(
         id=profile["team_member_id"],
-        status=STATUSES[profile["status"][".tag"]],
+        status=Status.DELETED if (status := profile["status"][".tag"]) == "removed" else Status(status),
         user_name=profile.get("email"),
         emails=distinct((profile.get("email"), *others)),
         **names(name.get("given_name"), name.get("surname"), name.get("display_name")),

@@ -17,10 +17,11 @@ from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
 from gusto_pipeline.provisioning.app import App, instant, names
 from gusto_pipeline.provisioning.errors import REFUSED, Refusal
-from gusto_pipeline.provisioning.reading import counted, found
+from gusto_pipeline.provisioning.reading import counted
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Field, client_credentials
 
+SCOPES = "account-idm-read account-idm-write"
 STATUSES = {
     "ACTIVE": Status.ACTIVE,
     "PENDING": Status.INVITED,
@@ -40,14 +41,6 @@ def accounts(session: Session) -> Iterator[Account]:
     """One answer, without service users."""
     answer = session.get("/users", {"service-users": "false"})
     return counted("Dynatrace", map(_account, answer["items"]), lambda: answer.get("count"))
-
-
-def account(session: Session, account_id: str) -> Account | None:
-    return next((each for each in accounts(session) if each.id == account_id), None)
-
-
-def find(session: Session, email: str) -> Account | None:
-    return found(accounts(session), email)
 
 
 def create(session: Session, new: NewAccount) -> None:
@@ -107,10 +100,7 @@ APP = App(
     sign_in=client_credentials(
         "https://sso.dynatrace.com/sso/oauth2/token",
         Field("account_uuid", "Account UUID (Account Management: Identity & access management, OAuth clients)"),
-        form=lambda record: {
-            "scope": "account-idm-read account-idm-write",
-            "resource": f"urn:dtaccount:{record['account_uuid']}",
-        },
+        form=lambda record: {"scope": SCOPES, "resource": f"urn:dtaccount:{record['account_uuid']}"},
     ),
     removal="takes out",
     removal_note=(
@@ -121,12 +111,7 @@ APP = App(
     invites=True,
     refuses_with={404, *REFUSED},
     refusals=(
-        Refusal(
-            errors.MissingScopeError,
-            "",
-            "Give the OAuth client the scopes account-idm-read and account-idm-write",
-            status=[403],
-        ),
+        Refusal(errors.MissingScopeError, "", f"Give the OAuth client the scopes {SCOPES}", status=[403]),
         Refusal(errors.NotFoundError, "not found"),
         Refusal(errors.NotFoundError, status=[404]),
         Refusal(errors.AlreadyExistsError, "already", "Look under User management in Account Management"),

@@ -23,6 +23,9 @@ from gusto_pipeline.provisioning.reading import by_link, found, one
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Field, api_key
 
+KEYS = "Settings, Integrations, Public API"
+WHOLE = "Make a key for the whole public API, or let the identity provider do it where SCIM is on"
+
 
 def tenant(session: Session) -> Tenant:
     """The API names no company: the address it is at stands for it."""
@@ -135,7 +138,7 @@ APP = App(
     base_url="https://{subdomain}.15five.com/api/public",
     hosts=("https://my.15five.com",),
     sign_in=api_key(
-        Field("api_key", "API key (15Five: Settings, Integrations, Public API)", secret=True),
+        Field("api_key", f"API key (15Five: {KEYS})", secret=True),
         Field("subdomain", "Company address, the first part of <company>.15five.com", default="my"),
         Field("welcome_from", "User id that welcome mails come from; empty for no mails", default=""),
         headers=lambda record: {"Authorization": record["api_key"]},
@@ -149,18 +152,8 @@ APP = App(
     rate_limit="not published; counted by IP address",
     refuses_with=[400],
     refusals=(
-        Refusal(
-            errors.SignInError,
-            "",
-            "The key lapses after a year. Make one under Settings, Integrations, Public API",
-            status=[401],
-        ),
-        Refusal(
-            errors.MissingScopeError,
-            "",
-            "Make a key for the whole public API, or let the identity provider do it where SCIM is on",
-            status=[403],
-        ),
+        Refusal(errors.SignInError, "", f"The key lapses after a year. Make one under {KEYS}", status=[401]),
+        Refusal(errors.MissingScopeError, "", WHOLE, status=[403]),
         Refusal(errors.NoSeatError, "licen|seat", "Buy one, or deactivate somebody"),
         Refusal(errors.InvalidError),
     ),

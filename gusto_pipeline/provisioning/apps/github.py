@@ -1,5 +1,4 @@
-"""GitHub: members and invitations of one organization, by its REST API (version 2022-11-28) and, for names and
-addresses, its GraphQL API (docs.github.com).
+"""GitHub: members and invitations of one organization, by its REST API; names and addresses by its GraphQL API.
 
 A member shows only a login: addresses are those on the organization's verified domains, and the public one. Members
 are known by GitHub's number for them, since a login can be given up and taken by somebody else; invitations by their
@@ -9,9 +8,10 @@ no GraphQL leaves members without names and addresses.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
+from itertools import chain
 from typing import Any
 
 import httpx
@@ -20,7 +20,7 @@ from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
 from gusto_pipeline.provisioning.app import App, distinct, instant, one_name
 from gusto_pipeline.provisioning.errors import Refusal
-from gusto_pipeline.provisioning.reading import by_link, chosen, counted, found
+from gusto_pipeline.provisioning.reading import and_invited, by_link, chosen, counted
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Consent, Field, oauth
 
@@ -46,14 +46,8 @@ def accounts(session: Session) -> Iterator[Account]:
 
     Invitations come first because only an owner sees them: to anybody else GitHub lists some of the members.
     """
-    seen: set[str] = set()
-    for each in [*_invitations(session, "invitations"), *_members(session)]:
-        seen.update(map(str.casefold, each.emails))
-        yield each
-    for each in _invitations(session, "failed_invitations"):
-        if seen.isdisjoint(map(str.casefold, each.emails)):
-            seen.update(map(str.casefold, each.emails))
-            yield each
+    there = chain(_invitations(session, "invitations"), _members(session))
+    return and_invited(there, _invitations(session, "failed_invitations"))
 
 
 def account(session: Session, account_id: str) -> Account | None:
@@ -69,15 +63,10 @@ def account(session: Session, account_id: str) -> Account | None:
     if membership["state"] != "active":
         return None  # listed as an invitation
     admins = _admins(session) if membership["role"] == "admin" else set()
-    try:
+    person: dict[str, Any] = {}
+    with suppress(errors.NotFoundError):
         person = _graphql(session, MEMBER, login=user["login"])["user"] or {}
-    except errors.NotFoundError:
-        person = {}
     return _member(user, person, admins)
-
-
-def find(session: Session, email: str) -> Account | None:
-    return found(accounts(session), email)
 
 
 def create(session: Session, new: NewAccount) -> None:
@@ -158,10 +147,10 @@ def _admins(session: Session) -> set[int]:
     return {user["id"] for user in _rows(session, "members", role="admin")}
 
 
-def _members(session: Session) -> Iterable[Account]:
+def _members(session: Session) -> Iterator[Account]:
     admins, (people, total) = _admins(session), _people(session)
     members = (_member(row, people.get(row["id"], {}), admins) for row in _rows(session, "members"))
-    return counted("GitHub", members, lambda: total)
+    yield from counted("GitHub", members, lambda: total)
 
 
 def _invitations(session: Session, which: str) -> Iterator[Account]:
@@ -170,8 +159,7 @@ def _invitations(session: Session, which: str) -> Iterator[Account]:
 
 def _people(session: Session) -> tuple[dict[int, dict[str, Any]], int | None]:
     """Who the members are, by their number, and how many there are."""
-    people: dict[int, dict[str, Any]] = {}
-    after = None
+    people, after = dict[int, dict[str, Any]](), None
     while True:
         try:
             page = _graphql(session, MEMBERS, after=after)["organization"]["membersWithRole"]
@@ -183,10 +171,9 @@ def _people(session: Session) -> tuple[dict[int, dict[str, Any]], int | None]:
         after = page["pageInfo"]["endCursor"]
 
 
-def _graphql(session: Session, query: str, **variables: Any) -> dict[str, Any]:
+def _graphql(session: Session, query: str, **variables: Any) -> Any:
     body = {"query": query, "variables": {"org": session.record["org"], **variables}}
-    data: dict[str, Any] = session.json(session.send("POST", "/graphql", json=body, reads=True))["data"]
-    return data
+    return session.json(session.send("POST", "/graphql", json=body, reads=True))["data"]
 
 
 def _login(account: Account) -> str:

@@ -9,7 +9,6 @@ super administrator, and for how a transfer stands (anything but completed and f
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,20 +19,24 @@ import httpx
 
 from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, distinct, instant, names
+from gusto_pipeline.provisioning.app import App, distinct, filled, instant, names
 from gusto_pipeline.provisioning.errors import Refusal
 from gusto_pipeline.provisioning.reading import by_cursor, found
 from gusto_pipeline.provisioning.session import Session
-from gusto_pipeline.provisioning.signin import Consent, Field, Record, oauth, signed_assertion
+from gusto_pipeline.provisioning.signin import OFFLINE, Consent, Field, json_key, oauth, signed_assertion
 
 DIRECTORY = "/admin/directory/v1"
 TRANSFERS = "/admin/datatransfer/v1"
 LICENSES = "https://licensing.googleapis.com/apps/licensing/v1"
 TOKEN_URI = "https://oauth2.googleapis.com/token"
-RIGHTS = ("directory.user", "directory.user.security", "directory.group", "datatransfer")
-SCOPES = tuple(
-    f"https://www.googleapis.com/auth/{scope}" for scope in (*(f"admin.{each}" for each in RIGHTS), "apps.licensing")
+RIGHTS = [f"admin.{each}" for each in ("directory.user", "directory.user.security", "directory.group", "datatransfer")]
+SCOPES = tuple(f"https://www.googleapis.com/auth/{each}" for each in (*RIGHTS, "apps.licensing"))
+GRANT = {"aud": TOKEN_URI, "scope": " ".join(SCOPES)}
+DELEGATE = (
+    "In the Admin console, under Security, Access and data control, API controls, Manage domain-wide delegation, allow "
+    f"the service account's client id these scopes: {','.join(SCOPES)}"
 )
+DOMAIN = "Use an address in a domain of this company, or connect as a super administrator"
 LOOKS = (5, 10, 20, 40, 80, 160)  # seconds between looks at a transfer, which may also take hours
 FULL = {"projection": "full"}
 
@@ -67,21 +70,18 @@ def find(session: Session, email: str) -> Account | None:
 
 def create(session: Session, new: NewAccount) -> None:
     """The password has to be changed at first sign-in; the personal address serves for recovery."""
-    body: dict[str, Any] = {
+    number, work = new.employee_number, filled({"title": new.title, "department": new.department})
+    body = {
         "primaryEmail": new.email,
         "name": {"givenName": new.given_name, "familyName": new.family_name},
         "password": new.password or secrets.token_urlsafe(24),
         "changePasswordAtNextLogin": True,
+        "recoveryEmail": new.personal_email,
+        "externalIds": [{"type": "organization", "value": number}] if number else None,
+        "organizations": [{"primary": True, **work}] if work else None,
     }
-    if new.personal_email:
-        body["recoveryEmail"] = new.personal_email
-    if new.employee_number:
-        body["externalIds"] = [{"type": "organization", "value": new.employee_number}]
-    if new.title or new.department:
-        work = {"title": new.title, "department": new.department}
-        body["organizations"] = [{"primary": True} | {name: value for name, value in work.items() if value}]
     try:
-        session.send("POST", f"{DIRECTORY}/users", json=body)
+        session.send("POST", f"{DIRECTORY}/users", json=filled(body))
     except errors.OutcomeUnknownError:
         if not new.licence or not find(session, new.email):
             raise
@@ -121,24 +121,19 @@ def hand_over(session: Session, account: Account, to: Account) -> None:
     transfer = next((row for row in rows if _progress(row) not in ("completed", "failed")), None)
     if transfer is None:
         every = session.get(f"{TRANSFERS}/applications")["applications"]
-        parts = [
-            {"applicationId": app["id"], "applicationTransferParams": app.get("transferParams", [])} for app in every
-        ]
-        response = session.send("POST", f"{TRANSFERS}/transfers", json={**ends, "applicationDataTransfers": parts})
-        transfer = session.json(response)
+        parts = [{"applicationId": a["id"], "applicationTransferParams": a.get("transferParams", [])} for a in every]
+        body = {**ends, "applicationDataTransfers": parts}
+        transfer = session.json(session.send("POST", f"{TRANSFERS}/transfers", json=body))
     for seconds in LOOKS:
         session.sleep(seconds)
         transfer = session.get(f"{TRANSFERS}/transfers/{transfer['id']}")
         if _progress(transfer) == "completed":
             return
         if _progress(transfer) == "failed":
-            raise errors.OwnsContentError(
-                f"Google could not hand over what {account.id} owns to {to.id}. Do it in the Admin console under "
-                "Apps > Google Workspace > Drive and Docs > Transfer ownership"
-            )
-    raise errors.OutcomeUnknownError(
-        f"Google is still handing over what {account.id} owns to {to.id}. Keep the account, and try again later"
-    )
+            text = f"Google could not hand over what {account.id} owns to {to.id}. Do it in the Admin console"
+            raise errors.OwnsContentError(f"{text} under Apps > Google Workspace > Drive and Docs > Transfer ownership")
+    text = f"Google is still handing over what {account.id} owns to {to.id}"
+    raise errors.OutcomeUnknownError(f"{text}. Keep the account, and try again later")
 
 
 def groups(session: Session) -> dict[str, str]:
@@ -180,27 +175,19 @@ def _progress(transfer: dict[str, Any]) -> str:
     return str(transfer.get("overallTransferStatusCode", "")).lower()
 
 
-def _status(row: dict[str, Any]) -> Status:
-    if row.get("deletionTime"):
-        return Status.DELETED
-    if row.get("suspended") or row.get("archived"):
-        return Status.SUSPENDED
-    new = row.get("agreedToTerms") is False and not instant(row.get("lastLoginTime"))
-    return Status.INVITED if new else Status.ACTIVE
-
-
 def _account(row: dict[str, Any]) -> Account:
-    name = row.get("name") or {}
-    work = _first(row.get("organizations"))
+    new = row.get("agreedToTerms") is False and not instant(row.get("lastLoginTime"))
+    ended = row.get("suspended") or row.get("archived")
+    status = Status.SUSPENDED if ended else Status.INVITED if new else Status.ACTIVE
+    name, work = row.get("name") or {}, _primary(row.get("organizations"))
     numbers = {each.get("type"): each.get("value") for each in row.get("externalIds") or []}
     others = [each.get("address") for each in row.get("emails") or []]
-    addresses = (row.get("primaryEmail"), *(row.get("aliases") or ()), *others, row.get("recoveryEmail"))
     roles = (("isAdmin", "Super admin"), ("isDelegatedAdmin", "Delegated admin"), ("isGuestUser", "Guest"))
     return Account(
         id=row["id"],
-        status=_status(row),
+        status=Status.DELETED if row.get("deletionTime") else status,
         user_name=row.get("primaryEmail"),
-        emails=distinct(addresses),
+        emails=distinct((row.get("primaryEmail"), *(row.get("aliases") or ()), *others, row.get("recoveryEmail"))),
         **names(name.get("givenName"), name.get("familyName"), name.get("displayName") or name.get("fullName")),
         last_activity=instant(row.get("lastLoginTime")),
         created_at=instant(row.get("creationTime")),
@@ -208,26 +195,15 @@ def _account(row: dict[str, Any]) -> Account:
         admin=bool(row.get("isAdmin") or row.get("isDelegatedAdmin")),
         external_id=next((value for kind, value in numbers.items() if kind != "organization"), None),
         employee_number=numbers.get("organization"),
-        phone=_first(row.get("phones")).get("value"),
+        phone=_primary(row.get("phones")).get("value"),
         title=work.get("title"),
         department=work.get("department"),
         raw=row,
     )
 
 
-def _first(rows: list[dict[str, Any]] | None) -> dict[str, Any]:
-    """The primary one of several."""
+def _primary(rows: list[dict[str, Any]] | None) -> dict[str, Any]:
     return next((row for row in rows or [] if row.get("primary")), (rows or [{}])[0])
-
-
-def _key(record: Record) -> dict[str, str]:
-    try:
-        key: dict[str, str] = json.loads(record["service_account_key"])
-        if {"client_email", "private_key"} <= key.keys():
-            return key
-    except (ValueError, AttributeError):
-        pass
-    raise errors.SignInError("that is not the JSON key of a service account, as the Cloud console makes it")
 
 
 APP = App(
@@ -237,30 +213,17 @@ APP = App(
     base_url="https://admin.googleapis.com",
     hosts=("https://licensing.googleapis.com", "https://accounts.google.com", "https://oauth2.googleapis.com"),
     sign_in=oauth(
-        Consent(
-            url="https://accounts.google.com/o/oauth2/v2/auth",
-            scopes=SCOPES,
-            extra={"access_type": "offline", "prompt": "consent"},
-        ),
+        Consent(url="https://accounts.google.com/o/oauth2/v2/auth", scopes=SCOPES, extra=OFFLINE),
         TOKEN_URI,
     ),
     by_key=signed_assertion(
         TOKEN_URI,
-        Field("service_account_key", "File of the service account's JSON key", secret=True, file=True),
+        Field("json_key", "File of the service account's JSON key", secret=True, file=True),
         Field("administrator", "Address of a super administrator, as whom it acts"),
-        key=lambda record: _key(record)["private_key"],
-        claims=lambda record: {
-            "iss": _key(record)["client_email"],
-            "sub": record["administrator"],
-            "aud": TOKEN_URI,
-            "scope": " ".join(SCOPES),
-        },
+        key=lambda my: json_key(my["json_key"])["private_key"],
+        claims=lambda my: {"iss": json_key(my["json_key"])["client_email"], "sub": my["administrator"]} | GRANT,
         advice=(
-            (
-                "unauthorized_client",
-                "In the Admin console, under Security, Access and data control, API controls, Manage domain-wide "
-                f"delegation, allow the service account's client id these scopes: {','.join(SCOPES)}",
-            ),
+            ("unauthorized_client", DELEGATE),
             ("timeframe", "Set the clock of this computer"),
             ("email or User ID", "{administrator} has to be an active super administrator of the company"),
             ("Signature|not found", "Make a new JSON key of the service account in the Cloud console"),
@@ -275,13 +238,7 @@ APP = App(
         # It asks for longer and longer waits, and names none; so do users whose creation still goes on.
         Refusal(errors.RateLimitedError, r"\((userRateLimit|rateLimit|quota)Exceeded\)", status=[403], seconds=1),
         Refusal(errors.RateLimitedError, "creation is not complete", status=[412], seconds=1),
-        Refusal(
-            errors.DomainNotVerifiedError,
-            r"\(forbidden\)",
-            "Use an address in a domain of this company, or connect as a super administrator",
-            status=[403],
-            call=f"^POST {DIRECTORY}/users$",
-        ),
+        Refusal(errors.DomainNotVerifiedError, "forbidden", DOMAIN, status=[403], call=f"^POST {DIRECTORY}/users$"),
         Refusal(errors.MissingScopeError, "", "Connect as a super administrator", status=[403]),
         Refusal(errors.AlreadyExistsError, "", "Look there, also for an alias, a group or in the bin", status=[409]),
         Refusal(errors.LastOwnerError, "administrator", "It keeps the last one. Make somebody else one first"),

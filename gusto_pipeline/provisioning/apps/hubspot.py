@@ -24,6 +24,7 @@ from gusto_pipeline.provisioning.signin import Consent, oauth
 
 USERS = "/settings/v3/users/"
 DAY = 86_400.0
+CRM = ("crm.objects.users.read", "crm.objects.owners.read")
 AFTER = "paging/next/after"
 Names = dict[str, tuple[str | None, str | None]]
 
@@ -178,14 +179,7 @@ APP = App(
     sign_in=oauth(
         Consent(
             url="https://app.hubspot.com/oauth/authorize",
-            scopes=(
-                "oauth",
-                "settings.users.read",
-                "settings.users.write",
-                "settings.users.teams.read",
-                "crm.objects.users.read",
-                "crm.objects.owners.read",
-            ),
+            scopes=("oauth", *(f"settings.users.{may}" for may in ("read", "write", "teams.read")), *CRM),
         ),
         "https://api.hubapi.com/oauth/v1/token",
     ),
@@ -197,9 +191,7 @@ APP = App(
         # The window is 10 seconds, and a day for the other limit; Retry-After is not promised.
         Refusal(errors.RateLimitedError, r"\(DAILY", status=[429], seconds=DAY),
         Refusal(errors.RateLimitedError, status=[429], seconds=10),
-        Refusal(
-            errors.MissingScopeError, r"\(MISSING_SCOPES", "Add these scopes to the app, and consent as a super admin"
-        ),
+        Refusal(errors.MissingScopeError, r"\(MISSING_SCOPES", "Add it to the app, and consent as a super admin"),
         Refusal(errors.AlreadyExistsError, r"\(CONFLICT\)", "Nothing is left to do"),
         Refusal(errors.LastOwnerError, "super admin", "Make somebody else super admin first"),
         Refusal(errors.NoSeatError, "seat"),

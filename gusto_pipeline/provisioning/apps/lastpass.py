@@ -22,6 +22,7 @@ from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Field, api_key
 
 PAGE = 200
+KEYS = "Admin Console > Advanced > Enterprise API"
 KEEP_VAULT, WITHDRAW = 1, 3  # deleteaction; 2 would erase the vault, which no one can take back
 
 
@@ -43,11 +44,6 @@ def accounts(session: Session) -> Iterator[Account]:
             page += 1
 
     return counted("LastPass", listed(), lambda: totals[-1])
-
-
-def account(session: Session, account_id: str) -> Account | None:
-    """It cannot be asked for an id."""
-    return next((account for account in accounts(session) if account.id == account_id), None)
 
 
 def find(session: Session, email: str) -> Account | None:
@@ -147,7 +143,7 @@ APP = App(
     base_url="https://lastpass.com",
     sign_in=api_key(
         Field("cid", "Company number (Admin Console > Dashboard)"),
-        Field("provisioning_hash", "Provisioning hash (Admin Console > Advanced > Enterprise API)", secret=True),
+        Field("provisioning_hash", f"Provisioning hash ({KEYS})", secret=True),
         headers=lambda record: {},
     ),
     removal="takes out",
@@ -157,11 +153,7 @@ APP = App(
     invites=True,
     refuses_with=range(200, 300),
     refusals=(
-        Refusal(
-            errors.SignInError,
-            "authorization error",
-            "Look company number and provisioning hash up in the Admin Console under Advanced > Enterprise API",
-        ),
+        Refusal(errors.SignInError, "authorization error", f"Look company number and hash up under {KEYS}"),
         Refusal(errors.AlreadyExistsError, "already", "Nothing is left to do"),
         Refusal(errors.NotFoundError, "no such user"),
         Refusal(errors.NoSeatError, "licen|seat"),

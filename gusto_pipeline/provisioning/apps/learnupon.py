@@ -19,19 +19,17 @@ import httpx
 
 from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, CustomField, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, distinct, instant, names
+from gusto_pipeline.provisioning.app import App, distinct, filled, instant, names
 from gusto_pipeline.provisioning.errors import REFUSED, Refusal
-from gusto_pipeline.provisioning.reading import found, one
+from gusto_pipeline.provisioning.reading import and_invited, found, one
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Field, basic_auth
 
 INVITATION = "invitation/"  # begins the id of an invitation
 PAGE = 500
-LEARNER = 1  # portal_membership_type_id
+Kind = Literal["text", "decimal", "integer", "date"]
 # type_id of a custom user data field; 4 to 6 are drop-downs.
-KINDS: tuple[Literal["text", "decimal", "integer", "date"], ...] = (
-    "text", "text", "decimal", "integer", "text", "decimal", "integer", "date",
-)  # fmt: skip
+KINDS: dict[int, Kind] = {2: "decimal", 3: "integer", 5: "decimal", 6: "integer", 7: "date"}
 CHOICES = (4, 5, 6)
 
 _known: WeakKeyDictionary[Session, tuple[CustomField, ...]] = WeakKeyDictionary()
@@ -44,14 +42,7 @@ def tenant(session: Session) -> Tenant:
 
 
 def accounts(session: Session) -> Iterator[Account]:
-    there: set[str] = set()
-    for account in map(_user, _pages(session, "/users", "user")):
-        there |= {email.casefold() for email in account.emails}
-        yield account
-    for account in _invitations(session):
-        if there.isdisjoint(email.casefold() for email in account.emails):
-            there |= {email.casefold() for email in account.emails}
-            yield account
+    return and_invited(map(_user, _pages(session, "/users", "user")), _invitations(session))
 
 
 def account(session: Session, account_id: str) -> Account | None:
@@ -74,8 +65,7 @@ def find(session: Session, email: str) -> Account | None:
 def create(session: Session, new: NewAccount) -> Account | None:
     """role: learner, and nothing else. invite: the person has to accept before they are a learner."""
     person: dict[str, Any] = {"email": new.email, "first_name": new.given_name, "last_name": new.family_name}
-    if new.fields:
-        person["CustomData"] = dict(new.fields)
+    person |= filled({"CustomData": dict(new.fields)})
     if new.invite:
         return _invite(session, person)
     person |= {
@@ -112,22 +102,21 @@ def invite_again(session: Session, account: Account) -> None:
 def update(session: Session, account: Account, changes: Mapping[str, Any]) -> None:
     keys = {"given_name": "first_name", "family_name": "last_name", "email": "email"}
     user: dict[str, Any] = {keys[name]: value for name, value in changes.items() if name in keys}
-    if custom := changes.get("fields"):
-        user["CustomData"] = dict(custom)
+    user |= filled({"CustomData": dict(changes.get("fields") or ())})
     session.send("PUT", f"/users/{account.id}", json={"User": user})
 
 
 def fields(session: Session) -> tuple[CustomField, ...]:
     """Custom user data fields, read once a session."""
     if session not in _known:
-        rows = session.get("/users/customuserdata").get("customDataFieldDefinitions") or ()
-        _known[session] = tuple(map(_field, rows))
+        _known[session] = tuple(
+            map(_field, session.get("/users/customuserdata").get("customDataFieldDefinitions") or ())
+        )
     return _known[session]
 
 
 def values(account: Account) -> dict[str, str]:
-    given = account.raw.get("CustomData") or {}
-    return {str(name): str(value) for name, value in given.items() if value is not None and value != ""}
+    return {str(k): str(v) for k, v in (account.raw.get("CustomData") or {}).items() if v is not None and v != ""}
 
 
 def groups(session: Session) -> dict[str, str]:
@@ -143,7 +132,7 @@ def join(session: Session, account: Account, group: str) -> None:
         return  # nobody is a member before they have accepted
     membership = {"group_id": _number(group), "user_id": _number(account.id)}
     made = session.json(session.send("POST", "/group_memberships", json={"GroupMembership": membership}))
-    if not made or not made.get("id"):
+    if not (made or {}).get("id"):
         raise errors.MalformedAnswerError(f"LearnUpon put {account.id} into group {group} and does not say that it did")
 
 
@@ -188,7 +177,7 @@ def _memberships(session: Session, group: str) -> Iterator[dict[str, Any]]:
 
 
 def _invite(session: Session, person: Mapping[str, Any]) -> Account:
-    email, invite = person["email"], {**person, "portal_membership_type_id": LEARNER}
+    email, invite = person["email"], {**person, "portal_membership_type_id": 1}  # a learner
     try:
         made = session.json(session.send("POST", "/portal_invite", json={"Invite": invite})) or {}
     except errors.AlreadyExistsError as error:
@@ -211,15 +200,14 @@ def _field(row: Mapping[str, Any]) -> CustomField:
     type_id, offered = int(row["type_id"]), row.get("predefined_values") or ()
     offered = offered.splitlines() if isinstance(offered, str) else offered
     choices = tuple(map(str, offered)) if type_id in CHOICES else None
-    return CustomField(str(row["id"]), row["label"], KINDS[type_id] if type_id < len(KINDS) else "text", choices)
+    return CustomField(str(row["id"]), row["label"], KINDS.get(type_id, "text"), choices)
 
 
 def _user(row: Mapping[str, Any]) -> Account:
-    enabled = str(row.get("enabled", True)).lower() == "true"
     kind = row.get("user_type") or "learner"
     return Account(
         id=str(row["id"]),
-        status=Status.ACTIVE if enabled else Status.SUSPENDED,
+        status=Status.ACTIVE if str(row.get("enabled", True)).lower() == "true" else Status.SUSPENDED,
         user_name=row.get("username"),
         emails=distinct((row.get("email"),)),
         **names(row.get("first_name"), row.get("last_name")),

@@ -22,13 +22,14 @@ import httpx
 
 from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, distinct, instant, names
+from gusto_pipeline.provisioning.app import App, distinct, filled, instant, names
 from gusto_pipeline.provisioning.errors import Refusal
 from gusto_pipeline.provisioning.reading import by_link, chosen, found, one
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Field, client_credentials
 
 GRAPH = "https://graph.microsoft.com/v1.0"
+PERMISSION = "Grant the app the permission; to change administrators it needs a privileged role"
 DELETED = "/directory/deletedItems"
 FIELDS = (
     "id,displayName,givenName,surname,mail,userPrincipalName,proxyAddresses,otherMails,accountEnabled,userType,"
@@ -74,12 +75,9 @@ def find(session: Session, email: str) -> Account | None:
 
 
 def create(session: Session, new: NewAccount) -> None:
-    """The licence is looked for first, so that nobody is left without a mailbox when there is none.
-
-    The password has to be changed at first sign-in.
-    """
+    """The licence is looked for first: nobody is left without a mailbox. The password is to be changed at sign-in."""
+    password = new.password or f"{secrets.token_urlsafe(24)}aA1-"  # three of Entra's four kinds for certain
     licence = _free_licence(session, new.licence) if new.licence else None
-    optional = {"jobTitle": new.title, "department": new.department, "employeeId": new.employee_number}
     body = {
         "accountEnabled": True,
         "displayName": new.display_name,
@@ -89,11 +87,8 @@ def create(session: Session, new: NewAccount) -> None:
         "mailNickname": re.sub(r"[^A-Za-z0-9.\-]", "", new.email.partition("@")[0]) or "user",
         "usageLocation": session.record["usage_location"],
         "otherMails": [new.personal_email] if new.personal_email else [],
-        "passwordProfile": {
-            "password": new.password or f"{secrets.token_urlsafe(24)}aA1-",  # three of Entra's four kinds for certain
-            "forceChangePasswordNextSignIn": True,
-        },
-        **{name: value for name, value in optional.items() if value},
+        "passwordProfile": {"password": password, "forceChangePasswordNextSignIn": True},
+        **filled({"jobTitle": new.title, "department": new.department, "employeeId": new.employee_number}),
     }
     try:
         session.send("POST", "/users", json=body)
@@ -179,8 +174,7 @@ def _free_licence(session: Session, wanted: str) -> str:
     rows = {row["skuId"]: row for row in session.get("/subscribedSkus")["value"]}
     licence = chosen(session, "licence", wanted, {sku: row["skuPartNumber"] for sku, row in rows.items()})
     if rows[licence]["prepaidUnits"]["enabled"] <= rows[licence]["consumedUnits"]:
-        name = rows[licence]["skuPartNumber"]
-        raise errors.NoSeatError(f"Microsoft 365 has no free {name}. Buy one, or free one, and try again")
+        raise errors.NoSeatError(f"Microsoft 365 has no free {wanted}. Buy one, or free one, and try again")
     return licence
 
 
@@ -195,25 +189,17 @@ def _roles(session: Session, user_id: str | None = None) -> dict[str, list[str]]
     return roles
 
 
-def _status(row: dict[str, Any]) -> Status:
-    if row.get("deletedDateTime"):
-        return Status.DELETED
-    if row.get("accountEnabled") is False:
-        return Status.SUSPENDED
-    pending = row.get("userType") == "Guest" and row.get("externalUserState") == "PendingAcceptance"
-    return Status.INVITED if pending else Status.ACTIVE
-
-
 def _account(row: dict[str, Any], skus: dict[str, str], roles: dict[str, list[str]]) -> Account:
     # What was deleted has its id, without dashes, before the login; a guest's login is no address.
     login = (row.get("userPrincipalName") or "").removeprefix(row["id"].replace("-", ""))
     aliases = [a[5:] for a in row.get("proxyAddresses") or () if a.lower().startswith("smtp:")]
     addresses = ("" if "#EXT#" in login else login, row.get("mail"), *aliases, *(row.get("otherMails") or ()))
-    seen = row.get("signInActivity") or {}
-    licences = [each.get("skuId") for each in row.get("assignedLicenses") or ()]
+    seen, assigned = row.get("signInActivity") or {}, row.get("assignedLicenses") or ()
+    pending = row.get("userType") == "Guest" and row.get("externalUserState") == "PendingAcceptance"
+    status = Status.SUSPENDED if row.get("accountEnabled") is False else Status.INVITED if pending else Status.ACTIVE
     return Account(
         id=row["id"],
-        status=_status(row),
+        status=Status.DELETED if row.get("deletedDateTime") else status,
         user_name=login or None,
         emails=distinct(addresses),
         **names(row.get("givenName"), row.get("surname"), row.get("displayName")),
@@ -222,7 +208,7 @@ def _account(row: dict[str, Any], skus: dict[str, str], roles: dict[str, list[st
         role=", ".join(roles.get(row["id"], ())) or row.get("userType"),
         admin=row["id"] in roles,
         bot=bool(row.get("isResourceAccount")),
-        licence=", ".join(skus.get(sku, sku) for sku in licences if sku) or None,
+        licence=", ".join(skus.get(sku, sku) for each in assigned if (sku := each.get("skuId"))) or None,
         external_id=row.get("onPremisesImmutableId"),
         employee_number=row.get("employeeId"),
         phone=row.get("mobilePhone") or next(iter(row.get("businessPhones") or ()), None),
@@ -254,12 +240,7 @@ APP = App(
         # A new user may not be known everywhere at once.
         Refusal(errors.RateLimitedError, status=[404], call="/assignLicense$", seconds=2),
         Refusal(errors.PlanTooLowError, "premium", "Buy Entra ID P1 for it", status=[403]),
-        Refusal(
-            errors.MissingScopeError,
-            "",
-            "Grant the app the permission; to change administrators it needs a privileged role",
-            status=[403],
-        ),
+        Refusal(errors.MissingScopeError, "", PERMISSION, status=[403]),
         Refusal(errors.AlreadyExistsError, "ObjectConflict|already exist", "Look there, among the deleted users too"),
         Refusal(errors.DomainNotVerifiedError, "domain", "Verify the domain in the admin center, or use another"),
         Refusal(errors.NoSeatError, "available licenses", "Buy or free one, and assign it in the admin center"),

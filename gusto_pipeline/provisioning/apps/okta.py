@@ -18,12 +18,13 @@ import httpx
 
 from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, distinct, instant, names
+from gusto_pipeline.provisioning.app import App, distinct, filled, instant, names
 from gusto_pipeline.provisioning.errors import Refusal
 from gusto_pipeline.provisioning.reading import by_link, one
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Field, api_key
 
+MANAGER = "Connect with a token of an administrator who manages these people"
 LINK_LIFE = timedelta(days=7)
 EVERYBODY = 'lastUpdated gt "1970-01-01T00:00:00.000Z"'
 STATUSES = {
@@ -80,13 +81,10 @@ def create(session: Session, new: NewAccount) -> None:
         "title": new.title,
         "department": new.department,
     }
-    body: dict[str, Any] = {"profile": {name: value for name, value in profile.items() if value}}
-    if new.groups:
-        body["groupIds"] = list(new.groups)
-    if new.password:
-        body["credentials"] = {"password": {"value": new.password}}
+    credentials = {"password": {"value": new.password}} if new.password else None
+    body = {"profile": filled(profile), "groupIds": list(new.groups), "credentials": credentials}
     at_next = "changePassword" if new.password else None
-    session.send("POST", "/users", params={"activate": True, "nextLogin": at_next}, json=body)
+    session.send("POST", "/users", params={"activate": True, "nextLogin": at_next}, json=filled(body))
 
 
 def suspend(session: Session, account: Account) -> None:
@@ -201,31 +199,10 @@ APP = App(
     invitation_life=LINK_LIFE,
     identity_provider=True,
     refusals=(
-        Refusal(
-            errors.LastOwnerError,
-            "super admin",
-            "It keeps the last super administrator: make somebody else one first",
-            status=[400, 403],
-        ),
-        Refusal(
-            errors.MissingScopeError,
-            r"\(E0000006\)",
-            "Connect with a token of an administrator who manages these people",
-            status=[400, 403],
-        ),
-        Refusal(
-            errors.AlreadyExistsError,
-            "login: .*already exists",
-            "Look there, also among the deactivated",
-            status=[400],
-        ),
-        Refusal(
-            errors.InvalidError,
-            "",
-            "It suspends active people only: deactivate them in Okta instead",
-            status=[400],
-            call="/suspend$",
-        ),
+        Refusal(errors.LastOwnerError, "super admin", "Make somebody else one first", status=[400, 403]),
+        Refusal(errors.MissingScopeError, r"\(E0000006\)", MANAGER, status=[400, 403]),
+        Refusal(errors.AlreadyExistsError, "login: .*already exists", "Look there: maybe deactivated", status=[400]),
+        Refusal(errors.InvalidError, "", "Deactivate them in Okta instead", status=[400], call="/suspend$"),
         Refusal(errors.InvalidError, "", "Put that right, in Okta or in Gusto, and try again", status=[400]),
         Refusal(errors.InvalidError, r"\(E0000038\)", "Put that right, in Okta, and try again", status=[403]),
     ),

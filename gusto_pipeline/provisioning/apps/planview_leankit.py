@@ -18,7 +18,7 @@ from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
 from gusto_pipeline.provisioning.app import App, distinct, instant, names
 from gusto_pipeline.provisioning.errors import Refusal
-from gusto_pipeline.provisioning.reading import by_offset, chosen, found, one
+from gusto_pipeline.provisioning.reading import and_invited, by_offset, chosen, found, one
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Field, api_key
 
@@ -33,13 +33,7 @@ def tenant(session: Session) -> Tenant:
 
 
 def accounts(session: Session) -> Iterator[Account]:
-    there: set[str] = set()
-    for account in _users(session):
-        there |= {email.casefold() for email in account.emails}
-        yield account
-    for account in _invitations(session):
-        if there.isdisjoint(email.casefold() for email in account.emails):
-            yield account
+    return and_invited(_users(session), _invitations(session))
 
 
 def account(session: Session, account_id: str) -> Account | None:

@@ -17,7 +17,7 @@ import httpx
 
 from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, distinct, instant, names
+from gusto_pipeline.provisioning.app import App, distinct, filled, instant, names
 from gusto_pipeline.provisioning.errors import Refusal
 from gusto_pipeline.provisioning.reading import by_link, chosen
 from gusto_pipeline.provisioning.session import Session
@@ -29,11 +29,13 @@ FIELDS = (
     "EmployeeNumber,Title,Department,Phone,MobilePhone,FederationIdentifier"
 )
 STAFF = "UserType IN ('Standard','AutomatedProcess','CloudIntegrationUser')"
+EDITION = "The edition needs API access: Enterprise, or Professional with it"
+HOLDS = "Give that to somebody else in Setup first, and freeze them meanwhile"
 MANAGER = 'Connect as somebody with "API Enabled" and "Manage Users"'
 
 
 def tenant(session: Session) -> Tenant:
-    row = next(_query(session, "SELECT Id,Name FROM Organization"))
+    (row,) = _query(session, "SELECT Id,Name FROM Organization")
     return Tenant(row["Id"], row["Name"])
 
 
@@ -56,7 +58,6 @@ def find(session: Session, email: str) -> Account | None:
 def create(session: Session, new: NewAccount) -> None:
     """With the profile that `role` names, by id or name; a reset password then brings them a mail with a link."""
     profiles = {row["Id"]: row["Name"] for row in _query(session, "SELECT Id,Name FROM Profile")}
-    optional = {"EmployeeNumber": new.employee_number, "Title": new.title, "Department": new.department}
     body = {
         "Username": new.email,
         "Email": new.email,
@@ -68,7 +69,7 @@ def create(session: Session, new: NewAccount) -> None:
         "LocaleSidKey": session.record["locale"],
         "LanguageLocaleKey": session.record["locale"],
         "EmailEncodingKey": "UTF-8",
-        **{name: value for name, value in optional.items() if value},
+        **filled({"EmployeeNumber": new.employee_number, "Title": new.title, "Department": new.department}),
     }
     try:
         made = session.send("POST", "/sobjects/User", json=body)
@@ -187,21 +188,11 @@ APP = App(
         Refusal(errors.RateLimitedError, r"\(REQUEST_LIMIT_EXCEEDED\)", status=[403], seconds=5),
         Refusal(errors.AlreadyExistsError, r"\(DUPLICATE_USERNAME", "Look there, or in another org of yours"),
         Refusal(errors.NoSeatError, r"\(LICENSE_LIMIT_EXCEEDED\)", "Buy one, or deactivate somebody"),
-        Refusal(
-            errors.PlanTooLowError,
-            r"\((API_DISABLED_FOR_ORG|API_CURRENTLY_DISABLED|FUNCTIONALITY_NOT_ENABLED)\)",
-            "The edition needs API access: Enterprise, or Professional with it",
-        ),
+        Refusal(errors.PlanTooLowError, r"\((API_(CURRENTLY_)?DISABLED|FUNCTIONALITY_NOT_ENABLED)", EDITION),
         Refusal(errors.MissingScopeError, "", MANAGER, status=[403]),
         Refusal(errors.MissingScopeError, r"\(INSUFFICIENT_ACCESS", MANAGER),
         Refusal(errors.LastOwnerError, "last.*administrator|administrator.*last"),
-        Refusal(
-            errors.OwnsContentError,
-            "",
-            "Give that to somebody else in Setup first, and freeze them meanwhile",
-            status=[400],
-            call="^PATCH",
-        ),
+        Refusal(errors.OwnsContentError, "", HOLDS, status=[400], call="^PATCH"),
         Refusal(errors.InvalidError, "", "Put that right, in Setup or in Gusto, and try again", status=[400]),
     ),
 )

@@ -18,7 +18,7 @@ from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
 from gusto_pipeline.provisioning.app import App, distinct, instant, names
 from gusto_pipeline.provisioning.errors import Refusal
-from gusto_pipeline.provisioning.reading import chosen, counted, found, one
+from gusto_pipeline.provisioning.reading import chosen, counted, one
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Field, basic_auth
 
@@ -52,10 +52,6 @@ def account(session: Session, account_id: str) -> Account | None:
         return None
     pending = any(account.id == account_id for account in _listed(session, "pending", username=row["username"]))
     return _account(row, "pending" if pending else "active" if row["is_active"] else "inactive")
-
-
-def find(session: Session, email: str) -> Account | None:
-    return found(accounts(session), email)
 
 
 def create(session: Session, new: NewAccount) -> None:
@@ -165,11 +161,7 @@ APP = App(
     refuses_with=[400],
     refusals=(
         Refusal(errors.MissingScopeError, "", f"{ADMIN}, on a plan with user management", status=[403]),
-        Refusal(
-            errors.AlreadyExistsError,
-            "already|exists|taken",
-            "It may be another organization's: choose another address or name by hand",
-        ),
+        Refusal(errors.AlreadyExistsError, "already|exists|taken", "It may be another organization's: choose another"),
         Refusal(errors.NoSeatError, "seat|licen|limit", "Buy one, or deactivate somebody"),
         Refusal(errors.InvalidError, "", "Correct it, or do it by hand in Sauce Labs"),
     ),

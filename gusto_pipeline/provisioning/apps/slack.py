@@ -17,7 +17,7 @@ import httpx
 
 from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, distinct, instant, names
+from gusto_pipeline.provisioning.app import App, distinct, filled, instant, names
 from gusto_pipeline.provisioning.errors import Refusal
 from gusto_pipeline.provisioning.reading import by_cursor, by_offset, found
 from gusto_pipeline.provisioning.session import Session
@@ -81,17 +81,17 @@ def find(session: Session, email: str) -> Account | None:
 
 def create(session: Session, new: NewAccount) -> None:
     """The member is active at once, and gets a mail."""
-    optional = {"employeeNumber": new.employee_number, "department": new.department}
-    body: dict[str, Any] = {
+    body = {
         "schemas": [CORE, ENTERPRISE],
         "userName": re.sub(r"[^a-z0-9._-]", "", new.email.partition("@")[0].lower())[:21],
         "name": {"givenName": new.given_name, "familyName": new.family_name},
         "displayName": new.display_name,
         "emails": [{"value": new.email, "type": "work", "primary": True}],
         "active": True,
-        ENTERPRISE: {name: value for name, value in optional.items() if value},
+        "title": new.title,
+        ENTERPRISE: filled({"employeeNumber": new.employee_number, "department": new.department}),
     }
-    session.send("POST", "/Users", json=body | ({"title": new.title} if new.title else {}))
+    session.send("POST", "/Users", json=filled(body))
 
 
 def suspend(session: Session, account: Account) -> None:

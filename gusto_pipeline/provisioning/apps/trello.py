@@ -23,6 +23,10 @@ from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Field, Record, api_key
 
 Row = dict[str, Any]
+PAID = (
+    "Deactivating needs a paid Workspace, and people who are not managed in Atlassian's admin hub. Remove the member, "
+    "or do it there"
+)
 
 
 def tenant(session: Session) -> Tenant:
@@ -153,19 +157,7 @@ APP = App(
         Refusal(errors.LastOwnerError, "at least one admin|last admin", "Make somebody else admin of the Workspace"),
         Refusal(errors.NoSeatError, "limit|license|seat"),
         Refusal(errors.InvalidError, "", "Correct it, or do it by hand in Trello", status=[400]),
-        Refusal(
-            errors.PlanTooLowError,
-            "",
-            "Deactivating needs a paid Workspace, and people who are not managed in Atlassian's admin hub. Remove the "
-            "member, or do it there",
-            status=[401, 403],
-            call="/deactivated$",
-        ),
-        Refusal(
-            errors.MissingScopeError,
-            "",
-            "Make a token with read and write as an admin of the Workspace",
-            status=[401, 403],
-        ),
+        Refusal(errors.PlanTooLowError, "", PAID, status=[401, 403], call="/deactivated$"),
+        Refusal(errors.MissingScopeError, "", "Make a token with read and write as an admin", status=[401, 403]),
     ),
 )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.errors import Refusal
-from gusto_pipeline.provisioning.signin import Consent, Field, Record, SignIn, oauth
+from gusto_pipeline.provisioning.signin import OFFLINE, Consent, Field, Record, SignIn, oauth
 
 ACCOUNTS = "https://accounts.{domain}.{data_centre}"
 APIS = "https://www.zohoapis.{data_centre}"
@@ -38,10 +38,9 @@ def sign_in(
     *fields: Field, scopes: tuple[str, ...], headers: Callable[[Record], Mapping[str, str]] = authorization
 ) -> SignIn:
     """Consent in the data centre that the organisation lives in; its tokens are good in no other."""
-    offline = {"access_type": "offline", "prompt": "consent"}  # without these it gives no second refresh token
     return oauth(
         # Zoho separates scopes by commas.
-        Consent(url=f"{ACCOUNTS}/oauth/v2/auth", scopes=(",".join(scopes),), extra=offline),
+        Consent(url=f"{ACCOUNTS}/oauth/v2/auth", scopes=(",".join(scopes),), extra=OFFLINE),
         f"{ACCOUNTS}/oauth/v2/token",
         *fields,
         Field("data_centre", "Data centre: com, eu, in, com.au, jp, sa, com.cn or ca", default="com"),

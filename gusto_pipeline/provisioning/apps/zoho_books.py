@@ -16,16 +16,9 @@ from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Ten
 from gusto_pipeline.provisioning.app import App, instant, one_name
 from gusto_pipeline.provisioning.apps import zoho
 from gusto_pipeline.provisioning.errors import Refusal
-from gusto_pipeline.provisioning.reading import by_number, chosen, found, one
+from gusto_pipeline.provisioning.reading import by_number, chosen, one
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Field
-
-STATUS = {
-    "active": Status.ACTIVE,
-    "invited": Status.INVITED,
-    "inactive": Status.SUSPENDED,
-    "deleted": Status.DELETED,
-}
 
 
 def tenant(session: Session) -> Tenant:
@@ -41,10 +34,6 @@ def accounts(session: Session) -> Iterator[Account]:
 def account(session: Session, account_id: str) -> Account | None:
     answer = one(session, f"/users/{account_id}", _here(session))
     return _account(answer["user"]) if answer else None
-
-
-def find(session: Session, email: str) -> Account | None:
-    return found(accounts(session), email)
 
 
 def create(session: Session, new: NewAccount) -> None:
@@ -95,7 +84,7 @@ def _account(row: dict[str, Any]) -> Account:
     emails = [row.get("email"), *(each["email"] for each in others)]
     return Account(
         id=str(row["user_id"]),
-        status=STATUS[row["status"].lower()],
+        status=Status.SUSPENDED if (status := row["status"].lower()) == "inactive" else Status(status),
         emails=tuple(dict.fromkeys(filter(None, emails))),
         **one_name(row.get("name")),
         created_at=instant(row.get("created_time")),

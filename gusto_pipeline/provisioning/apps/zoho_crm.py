@@ -21,6 +21,7 @@ from gusto_pipeline.provisioning.errors import Refusal
 from gusto_pipeline.provisioning.reading import by_number, chosen, found
 from gusto_pipeline.provisioning.session import Session
 
+WRONG = "INVALID_DATA|MANDATORY_NOT_FOUND|EMAIL_UPDATE_NOT_ALLOWED|CANNOT_UPDATE_DELETED_USER"
 ROLE = "Manager / Standard"  # the lesser role and profile of those that every new organization has
 
 
@@ -152,12 +153,7 @@ APP = App(
     base_url=f"{zoho.APIS}/crm/v8",
     hosts=(zoho.ACCOUNTS,),
     sign_in=zoho.sign_in(
-        scopes=(
-            "ZohoCRM.users.ALL",
-            "ZohoCRM.org.READ",
-            "ZohoCRM.settings.profiles.READ",
-            "ZohoCRM.settings.roles.READ",
-        )
+        scopes=("ZohoCRM.users.ALL", *(f"ZohoCRM.{of}.READ" for of in ("org", "settings.profiles", "settings.roles")))
     ),
     removal="deletes",
     removal_note="records keep the deleted owner's name: transfer them in Zoho CRM before",
@@ -166,20 +162,12 @@ APP = App(
     refuses_with=zoho.ANY,
     refusals=(
         Refusal(errors.LastOwnerError, "primary contact", "Name another primary contact in Zoho CRM first"),
-        Refusal(
-            errors.AlreadyExistsError,
-            r"\((DUPLICATE_DATA|ID_ALREADY_(DELETED|DEACTIVATED|ACTIVE))\)",
-            "Nothing is left to do",
-        ),
+        Refusal(errors.AlreadyExistsError, r"\((DUPLICATE_DATA|ID_ALREADY_\w+)\)", "Nothing is left to do"),
         Refusal(errors.UnsupportedError, "crm ?plus", "Manage this person in CRM Plus"),
         Refusal(errors.NoSeatError, r"\(LICENSE_LIMIT_EXCEEDED\)"),
         Refusal(errors.PlanTooLowError, r"\(FEATURE_PERMISSION\)", "Raise it, or do it by hand"),
         Refusal(errors.NotFoundError, r"^the.id.given.*\(INVALID_DATA\)"),
-        Refusal(
-            errors.InvalidError,
-            r"\((INVALID_DATA|MANDATORY_NOT_FOUND|EMAIL_UPDATE_NOT_ALLOWED|CANNOT_UPDATE_DELETED_USER)\)",
-            "Correct it, or do it by hand in Zoho CRM",
-        ),
+        Refusal(errors.InvalidError, f"({WRONG})", "Correct it, or do it by hand in Zoho CRM"),
         *zoho.REFUSALS,
     ),
 )

@@ -182,11 +182,7 @@ APP = App(
     refusals=(
         Refusal(errors.AlreadyExistsError, r"\bduplicate\b", "Nothing is left to do"),
         Refusal(errors.NoSeatError, r"\(LICENSE_ACCESS_LIMITED\)", "Buy one, or deactivate somebody"),
-        Refusal(
-            errors.InvalidError,
-            r"\((INVALID_DATA|UNPROCESSABLE_ENTITY)\)",
-            "Correct it, or do it by hand in Zoho Desk",
-        ),
+        Refusal(errors.InvalidError, "INVALID_DATA|UNPROCESSABLE_ENTITY", "Correct it, or do it by hand in Zoho Desk"),
         *zoho.REFUSALS,
     ),
 )

@@ -365,7 +365,7 @@ def key_record(directory: Directory) -> dict[str, str]:
         "token_uri": TOKEN_URI,
     }
     admin = next(member for member in directory.members.values() if member.role == "owner")
-    return {"service_account_key": json.dumps(key), "administrator": admin.email}
+    return {"json_key": json.dumps(key), "administrator": admin.email}
 
 
 SIMULATOR = Simulator(

@@ -86,7 +86,7 @@ def test_an_invitation_is_an_account_of_its_own_that_lapses_after_a_week():
         assert made.user_name is None
         assert made.invited_until == made.created_at + WEEK
         simulated.advance(WEEK.total_seconds() + 60)
-        lapsed = github.find(session, NEW.email)
+        lapsed = github.APP.find(session, NEW.email)
         assert (lapsed.id, lapsed.status, lapsed.invited_until) == (made.id, Status.INVITED, made.invited_until)
         assert lapsed.raw["failed_reason"]
 

@@ -149,7 +149,7 @@ def test_a_link_to_activate_lapses_after_seven_days_and_a_new_one_after_seven_mo
 def test_the_last_super_administrator_stays():
     with connected_to("okta") as (session, simulated):
         owner = next(m for m in simulated.directory.members.values() if m.role == "owner")
-        with pytest.raises(LastOwnerError, match="make somebody else one first"):
+        with pytest.raises(LastOwnerError, match="Make somebody else one first"):
             actions.remove(session, owner.id)
 
 
