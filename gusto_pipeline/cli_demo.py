@@ -20,6 +20,7 @@ from gusto_pipeline.provisioning.apps import SLUGS
 from gusto_pipeline.provisioning.plans import read_plan
 from gusto_pipeline.reconcile import approve, carry_out, reconcile, refresh_accounts
 from gusto_pipeline.reports import write_report
+from gusto_pipeline.sandbox.everything import everything
 from gusto_pipeline.spreadsheets.google_http import SCOPES
 from gusto_pipeline.sync import Company, connect_company, open_store
 
@@ -84,44 +85,38 @@ def demo_sandboxes(
 
     The settings are in the environment too, so that Dagster's processes find the same.
     """
-    from gusto_pipeline.sandbox.apps import running_apps
-    from gusto_pipeline.sandbox.google.accounts import CLIENT_ID, CLIENT_SECRET, PERSON
-    from gusto_pipeline.sandbox.server import running, running_google
-
     ports = (SANDBOX_PORT, GOOGLE_PORT) if fixed_ports else (0, 0)
-    with (
-        running(companies=companies, employees=employees, applicants=True, port=ports[0]) as gusto,
-        running_google(port=ports[1]) as google,
-        running_apps(*SLUGS, company=gusto.world.companies[0], clock=gusto.world.clock) as apps,
-    ):
+    with everything(SLUGS, companies=companies, employees=employees, spreadsheet=SPREADSHEET, ports=ports) as places:
+        gusto, google, apps = places["gusto"], places["google"], places["apps"]
         os.environ.update(
-            GUSTO_BASE_URL=gusto.base_url,
-            GUSTO_CLIENT_ID=gusto.client_id,
-            GUSTO_CLIENT_SECRET=gusto.client_secret,
-            GOOGLE_BASE_URL=google.base_url,
-            GOOGLE_CLIENT_ID=CLIENT_ID,
-            GOOGLE_CLIENT_SECRET=CLIENT_SECRET,
+            GUSTO_BASE_URL=gusto["base_url"],
+            GUSTO_CLIENT_ID=gusto["client_id"],
+            GUSTO_CLIENT_SECRET=gusto["client_secret"],
+            GOOGLE_BASE_URL=google["base_url"],
+            GOOGLE_CLIENT_ID=google["client_id"],
+            GOOGLE_CLIENT_SECRET=google["client_secret"],
             GUSTO_PIPELINE_HOME=str(home.absolute()),
             GUSTO_PIPELINE_CONFIG=str(home.absolute() / "pipeline.yaml"),
             PYTHON_KEYRING_BACKEND="keyring.backends.fail.Keyring",  # a demo leaves nothing in the system's keyring
         )
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         managed: dict[str, dict[str, object]] = {
-            slug: {"base_url": one.base_url, "mode": "plan"} | WANTED.get(slug, {}) for slug, one in apps.items()
+            slug: {"base_url": one["base_url"], "mode": "plan"} | WANTED.get(slug, {}) for slug, one in apps.items()
         }
         lines = [f"    {slug}: {json.dumps(wanted)}\n" for slug, wanted in managed.items()]
         (home / "pipeline.yaml").write_text(PIPELINE + "".join(lines), encoding="utf-8")
         settings = load_settings()
         oauth, store = oauth_app(settings), open_store(settings)
         connected = [
-            connect_company(oauth, login_without_browser(oauth, company.uuid), store, settings.connections)
-            for company in gusto.world.companies
+            connect_company(oauth, login_without_browser(oauth, uuid), store, settings.connections)
+            for uuid in places["companies"]
         ]
-        google.drive.create("People", {PERSON}, key=SPREADSHEET)
-        app = GoogleApp(CLIENT_ID, CLIENT_SECRET, settings.google.redirect_uri, settings.google.base_url)
+        app = GoogleApp(
+            google["client_id"], google["client_secret"], settings.google.redirect_uri, settings.google.base_url
+        )
         connect_google(settings, consent(app, SCOPES, _click_allow))
         for slug, one in apps.items():
-            connect_app(settings, store, slug, connected[0], one.simulator.record, unattended)
+            connect_app(settings, store, slug, connected[0], one["record"], unattended)
         yield settings, connected
 
 
