@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import sqlite3
 import sys
 import time
 from contextlib import ExitStack
@@ -47,7 +48,7 @@ from gusto_pipeline.sync import (
     find_company,
     open_store,
 )
-from gusto_pipeline.warehouse.warehouse import WarehouseError
+from gusto_pipeline.warehouse.warehouse import WarehouseError, is_full, not_written
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -150,7 +151,15 @@ def main() -> None:
         complain(problem)
         sys.exit(1)
     except OSError as problem:  # a disk that is full, a folder that is none, a permission that lacks
-        complain(f"{problem.filename}: {problem.strerror}." if problem.filename else problem)
+        place = problem.filename2 or problem.filename
+        advice = "; free some space and run again" if is_full(problem) else ""
+        complain(f"{place}: {problem.strerror}{advice}." if place else problem)
+        sys.exit(1)
+    except Exception as problem:
+        found = getattr(problem, "orig", problem)
+        if not isinstance(found, sqlite3.OperationalError):
+            raise
+        complain(not_written(load_settings().home, found))
         sys.exit(1)
 
 

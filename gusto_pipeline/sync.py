@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import unicodedata
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
@@ -34,7 +35,7 @@ from gusto_pipeline.gusto.errors import NotFoundError
 from gusto_pipeline.gusto.fetch import Fetched, fetch, fetch_dropped, is_gone
 from gusto_pipeline.warehouse.flatten import inline, literal, quote
 from gusto_pipeline.warehouse.load import Check, LandedPage, Landing, Load, load
-from gusto_pipeline.warehouse.warehouse import Warehouse, WarehouseError
+from gusto_pipeline.warehouse.warehouse import Warehouse, WarehouseError, not_written
 
 _ABANDONED = timedelta(days=1)
 _SIDE_BY_SIDE = 16  # companies asked at once
@@ -227,10 +228,14 @@ def sync_companies(
     attempt is in meta.syncs with what went wrong.
     """
     sync = _Sync(category, connect, settings, open_warehouse(settings), run_id, accept_shrink, clock)
-    settings.landing.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _remove_abandoned(settings.landing)
     outcomes: Outcomes = {}
-    with TemporaryDirectory(prefix=f"{category.name}-", dir=settings.landing, ignore_cleanup_errors=True) as landing:
+    try:
+        settings.landing.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _remove_abandoned(settings.landing)
+        folder = TemporaryDirectory(prefix=f"{category.name}-", dir=settings.landing, ignore_cleanup_errors=True)
+    except OSError as error:
+        return {company.slug: not_written(settings.landing, error) for company in companies}
+    with folder as landing:
         pool = ThreadPoolExecutor(_SIDE_BY_SIDE)
         try:
             asking = {pool.submit(sync.ask, company, Path(landing) / company.slug) for company in companies}
@@ -295,6 +300,8 @@ class _Sync:
                         self._land(source, client, attempt)
                 finally:
                     attempt.requests = client.requests_sent - sent
+        except (OSError, sqlite3.OperationalError) as problem:
+            attempt.problem = not_written(self.settings.home, problem)
         except Exception as problem:
             attempt.problem = problem
         return attempt

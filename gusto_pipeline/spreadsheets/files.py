@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 
 from gusto_pipeline.spreadsheets.sheets import SpreadsheetError, Written
+from gusto_pipeline.warehouse.warehouse import is_full
 
 
 def replace_file(path: Path, fill: Callable[[Path], tuple[dict[str, int], tuple[str, ...]]]) -> Written:
@@ -77,7 +78,7 @@ def _sync(path: Path, flags: int) -> None:
 
 def _reason(path: Path, error: OSError | duckdb.IOException) -> str:
     code = error.errno if isinstance(error, OSError) else None
-    if code in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error):
+    if is_full(error):
         return "the disk is full; free some space and run again"
     if isinstance(error, PermissionError) or code == errno.EROFS:
         return f"permission denied; close the program that has it open, or make {path.parent} writable"

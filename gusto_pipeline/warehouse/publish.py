@@ -16,7 +16,7 @@ import duckdb
 from gusto_pipeline.schema import JSON, SECRET
 from gusto_pipeline.warehouse import drift
 from gusto_pipeline.warehouse.flatten import Rows, literal, quote
-from gusto_pipeline.warehouse.warehouse import Warehouse, WarehouseError
+from gusto_pipeline.warehouse.warehouse import Warehouse, not_written
 
 
 def publish(warehouse: Warehouse, path: Path) -> int:
@@ -39,7 +39,7 @@ def publish(warehouse: Warehouse, path: Path) -> int:
         fresh.replace(path)
         return size
     except (duckdb.Error, OSError) as error:
-        raise WarehouseError(f"{path} cannot be written: {str(error).splitlines()[0]} The old one is kept.") from error
+        raise not_written(path, error) from error
     finally:
         fresh.unlink(missing_ok=True)
 

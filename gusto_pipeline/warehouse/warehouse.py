@@ -7,7 +7,10 @@ A process killed inside a write leaves the last committed state, which the next 
 
 from __future__ import annotations
 
+import errno
 import functools
+import re
+import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
@@ -47,6 +50,22 @@ class WarehouseError(Exception):
     """The warehouse file cannot be used; the message says why and what to do."""
 
 
+def not_written(place: Path, error: OSError | duckdb.Error | sqlite3.Error) -> WarehouseError:
+    """The error that says why a place cannot be written, and what to do. What was there before must still be there."""
+    reason = str(error.strerror if isinstance(error, OSError) else error).partition("\n")[0].rstrip(".")
+    if is_full(error):
+        reason = "the disk is full; free some space and run again"
+    elif "disk I/O" in reason:  # as SQLite says when it cannot make room for a journal
+        reason += "; if the disk is full, free some space and run again"
+    return WarehouseError(f"{place} cannot be written: {reason}. The last good state is kept.")
+
+
+def is_full(error: OSError | duckdb.Error | sqlite3.Error) -> bool:
+    """Whether the disk, or one's share of it, is full."""
+    code = error.errno if isinstance(error, OSError) else None
+    return code in (errno.ENOSPC, errno.EDQUOT) or bool(re.search("No space left on device|disk is full", str(error)))
+
+
 class Warehouse:
     """The warehouse at `path`, holding `tables` (the sources' root tables, children inside)."""
 
@@ -74,8 +93,8 @@ class Warehouse:
                 connection.begin()
                 yield connection
                 connection.commit()
-            except duckdb.IOException as error:
-                raise WarehouseError(f"{self.path}: {_first_line(error)} The last good state is kept.") from error
+            except (duckdb.IOException, duckdb.TransactionException, duckdb.FatalException) as error:
+                raise not_written(self.path, error) from error
 
     def make(self) -> None:
         """Make the file, with its empty tables, unless there is one. Raises WarehouseError."""
@@ -98,13 +117,15 @@ class Warehouse:
         except Timeout as error:
             raise WarehouseError(f"{self.path} has been busy for too long: another sync is writing it.") from error
         except OSError as error:
-            raise WarehouseError(f"{self.path.parent} cannot be written: {error.strerror}.") from error
+            raise not_written(self.path.parent, error) from error
         mode = "READ_ONLY" if read_only else "READ_WRITE"
         # One thread costs a writer half the CPU of two: when reading JSON, each fills buffers of its own.
         with lock, duckdb.connect(config={} if read_only else {"threads": 1}) as connection:
             try:
                 connection.execute(f"ATTACH {literal(str(self.path))} AS warehouse ({mode}, {_FORMAT})")
             except duckdb.Error as error:
+                if is_full(error):
+                    raise not_written(self.path, error) from error
                 raise WarehouseError(
                     f"{self.path} cannot be opened: {_first_line(error)} If another program has it open, close it "
                     "there; to look at the data meanwhile, use analytics.duckdb beside it."
