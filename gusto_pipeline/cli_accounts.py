@@ -398,6 +398,27 @@ def accounts_want(
     console.print(f"{person} should {'' if wanted else 'not '}have {slug}.", highlight=False)
 
 
+@accounts.command("end")
+def accounts_end(
+    person: PersonArgument,
+    why: WhyOption,
+    at: Annotated[
+        str | None, typer.Option(help="Such as 2026-03-06T17:00, with -08:00 behind for a zone; without: as usual.")
+    ] = None,
+    who: WhoOption = None,
+    company: CompanyOption = None,
+) -> None:
+    """Say at which instant the access of somebody who leaves ends, earlier than the rule would have it."""
+    settings = load_settings()
+    try:
+        given = datetime.fromisoformat(at) if at else None
+    except ValueError:
+        raise links.HandDecisionError(f"{at!r} is no instant; write it like 2026-03-06T17:00-08:00.") from None
+    of, by = one_company(settings, company), who or getpass.getuser()
+    ends = reconcile.decide_end(settings, of, person, given, who=by, why=why)
+    console.print(f"The access of {person} ends at {ends.isoformat()}.", highlight=False)
+
+
 @accounts.command("remove")
 def accounts_remove(
     person: PersonArgument,

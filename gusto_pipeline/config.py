@@ -293,16 +293,31 @@ class ManagedApp(_Section):
     seat_cost: float | None = Field(default=None, ge=0, description="What a seat costs a month, for the report")
 
 
+LocalTime = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+
+
+class RemovalTimes(_Section):
+    """When access ends in one company, where that differs from what `provisioning` says of all."""
+
+    removal_at: LocalTime | None = None
+    removal_timezone: Annotated[str, AfterValidator(_known_zone)] | None = None
+    removal_by_work_location: bool | None = None
+
+
 class Provisioning(_Section):
     """Accounts in apps: what people should have, when access ends, what is never touched."""
 
     apps: dict[str, ManagedApp] = Field(
         default_factory=dict, description="By app; connected ones that lack here are observed"
     )
-    removal_at: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = Field(
-        default="00:00", description="When access ends on the day after somebody's last day"
-    )
+    removal_at: LocalTime = Field(default="00:00", description="When access ends on the day after somebody's last day")
     removal_timezone: Annotated[str, AfterValidator(_known_zone)] = "America/Los_Angeles"
+    removal_by_work_location: bool = Field(
+        default=False, description="Access ends at midnight where people work, where that is earlier"
+    )
+    companies: dict[str, RemovalTimes] = Field(
+        default_factory=dict, description="By company, such as acme-tea-co, when access ends there"
+    )
     domains: tuple[tuple[str, ...], ...] = Field(
         default=(), description="E-mail domains that mean the same mailbox, such as [acme.com, acme.co.uk]"
     )
@@ -322,6 +337,16 @@ class Provisioning(_Section):
     def app(self, slug: str) -> ManagedApp:
         """What is said about an app; the defaults where nothing is."""
         return self.apps.get(slug, ManagedApp())
+
+    def removal_times(self, company: str) -> tuple[str, str, bool]:
+        """When access ends in a company: local time, time zone, and whether the work location counts where earlier."""
+        own = self.companies.get(company, RemovalTimes())
+        by_work = own.removal_by_work_location
+        return (
+            own.removal_at or self.removal_at,
+            own.removal_timezone or self.removal_timezone,
+            self.removal_by_work_location if by_work is None else by_work,
+        )
 
 
 class Answers(_Section):

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
-from datetime import datetime, time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,6 @@ from gusto_pipeline.provisioning import apply, learners
 from gusto_pipeline.provisioning.actions import Snapshot, read_accounts
 from gusto_pipeline.provisioning.apply import Applied
 from gusto_pipeline.provisioning.apps import app
-from gusto_pipeline.provisioning.dismissal import Timing
 from gusto_pipeline.provisioning.errors import AppError, IncompleteReadError
 from gusto_pipeline.provisioning.learners import PORTAL, Attribute, Drafted, FieldRule, GroupRule, People, Portal, Rules
 from gusto_pipeline.provisioning.log import Result
@@ -93,12 +92,11 @@ def connected(store: ConnectionStore, company: Company) -> bool:
     return f"{PORTAL}/{company.slug}" in store.names(f"{PORTAL}/")
 
 
-def rules_of(settings: Settings) -> Rules:
+def rules_of(settings: Settings, company: Company) -> Rules:
     """What pipeline.yaml says of learners."""
     given, general = settings.learners, settings.provisioning
-    timing = Timing(zone=general.removal_timezone, at=time.fromisoformat(general.removal_at), lead_days=0)
     return Rules(
-        wanted=Wanted(who=given.who, timing=timing, protect=general.protect),
+        wanted=Wanted(who=given.who, timing=reconcile.timing(settings, company), protect=general.protect),
         when=given.invite.when,
         how=given.invite.how,
         sso=given.sso,
@@ -136,7 +134,7 @@ def plan(
     accept_shrink: take a list of learners that has lost more than a fifth. Raises AppError when the portal cannot be
     read whole, RuleError for a rule that cannot be followed at all, and PeopleError before the first sync.
     """
-    rules, warehouse = rules_of(settings), open_warehouse(settings)
+    rules, warehouse = rules_of(settings, company), open_warehouse(settings)
 
     def session(slug: str) -> Session:
         return open_session(settings, store, slug, company, clock=clock)
@@ -236,7 +234,7 @@ def export(settings: Settings, company: Company, path: Path | None = None) -> Wr
 
 def attributes(settings: Settings, company: Company, *, clock: Clock = utcnow) -> list[Attribute]:
     """What rules may use, with an example of each. Raises PeopleError before the first sync."""
-    rules = rules_of(settings)
+    rules = rules_of(settings, company)
     with open_warehouse(settings).write() as connection:
         learners.prepare(connection)
         refresh_people(connection, company.uuid, clock())

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import duckdb
 
@@ -30,14 +31,23 @@ from gusto_pipeline.provisioning.app import App
 from gusto_pipeline.provisioning.apply import Applied, Gated
 from gusto_pipeline.provisioning.apps import LEARNING, SLUGS, app
 from gusto_pipeline.provisioning.brakes import CLOCK_SLACK
-from gusto_pipeline.provisioning.dismissal import Timing, t_end
+from gusto_pipeline.provisioning.dismissal import Employment, Timing, removal_instant
 from gusto_pipeline.provisioning.errors import AppError
 from gusto_pipeline.provisioning.links import HandDecisionError
 from gusto_pipeline.provisioning.matching import match
 from gusto_pipeline.provisioning.people import Person, load_people, refresh_people
 from gusto_pipeline.provisioning.planning import held_back, invitations_sent, make_plan, resting
 from gusto_pipeline.provisioning.plans import Item, Plan, PlanError, compare, read_plan, write_plan
-from gusto_pipeline.provisioning.reconciliation import Decision, Wanted, decide_all, keep, note_states, prepare
+from gusto_pipeline.provisioning.reconciliation import (
+    Decision,
+    Wanted,
+    decide_all,
+    keep,
+    note_states,
+    prepare,
+    subject,
+    with_chosen_ends,
+)
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.store import AccountsRefusedError, load_accounts, store_accounts, store_failed_read
 from gusto_pipeline.sync import Company, open_warehouse
@@ -153,16 +163,22 @@ def reconcile(settings: Settings, store: ConnectionStore, company: Company, *, c
 
 def managed_apps(settings: Settings, store: ConnectionStore, company: Company) -> dict[str, tuple[App, Wanted]]:
     """The connected apps of a company with what is wanted in each."""
-    return {one.slug: (app(one.slug), wanted_in(settings, one.slug)) for one in connected_apps(store, company)}
+    connected = connected_apps(store, company)
+    return {one.slug: (app(one.slug), wanted_in(settings, one.slug, company)) for one in connected}
 
 
-def wanted_in(settings: Settings, slug: str) -> Wanted:
+def timing(settings: Settings, company: Company, lead_days: int = 0) -> Timing:
+    """When access ends in a company by pipeline.yaml, and how long before the first day it is due."""
+    at, zone, by_work_location = settings.provisioning.removal_times(company.slug)
+    return Timing(zone=zone, at=time.fromisoformat(at), by_work_location=by_work_location, lead_days=lead_days)
+
+
+def wanted_in(settings: Settings, slug: str, company: Company) -> Wanted:
     """What pipeline.yaml wants in an app."""
     given, general = settings.provisioning.app(slug), settings.provisioning
-    timing = Timing(zone=general.removal_timezone, at=time.fromisoformat(general.removal_at), lead_days=given.lead_days)
     return Wanted(
         who=given.who,
-        timing=timing,
+        timing=timing(settings, company, given.lead_days),
         address=given.address,
         role=given.role,
         licence=given.licence,
@@ -452,6 +468,37 @@ def remove_accounts(
     return Removal(made, items, tuple(one for one in about if (one.app, one.account_id) not in planned))
 
 
+def decide_end(
+    settings: Settings, company: Company, person: str, at: datetime | None, *, who: str, why: str, clock: Clock = utcnow
+) -> datetime:
+    """Say by hand when somebody's access ends, None for the usual time; gives the instant that holds now.
+
+    Holds for the last day that Gusto dates now, for no other. Without time zone it is the company's. Raises
+    HandDecisionError without a dated last day, and for an instant later than the usual one.
+    """
+    if not who.strip() or not why.strip():
+        raise HandDecisionError("Say who decides and why: it is kept with the decision.")
+    usual = timing(settings, company)
+    with open_warehouse(settings).write() as connection:
+        prepare(connection)
+        found = find_person(connection, company, person)
+        one = subject(found, usual, clock())
+        if one.last_day is None or one.removal_at is None:
+            raise HandDecisionError(f"Gusto dates no last day of {found.name}. Enter the dismissal there first.")
+        if at is not None:
+            at = at if at.tzinfo else at.replace(tzinfo=ZoneInfo(usual.zone))
+            if at > one.removal_at:
+                raise HandDecisionError(
+                    f"{found.name}'s access ends at {one.removal_at.astimezone(at.tzinfo):%Y-%m-%d %H:%M %Z} at the "
+                    "latest; it can end earlier, not later."
+                )
+        connection.execute(
+            "INSERT INTO provisioning.removal_times VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            [company.uuid, found.id, one.last_day, at, who, why, clock()],
+        )
+    return at or one.removal_at
+
+
 def _called(person: Person) -> set[str]:
     names = (person.id, person.name, person.work_email, person.personal_email, *person.records, *person.employee_codes)
     return {name.casefold() for name in names if name}
@@ -481,17 +528,19 @@ def _not_gone(
     GET /v1/employees/{uuid} (with its terminations) or /v1/contractors/{uuid} for each of the person's records.
     """
     with open_warehouse(settings).read() as connection:
-        records = load_people(connection, company.uuid, where=f"person_id = {literal(person_id)}")[0].records
-    zone, at = settings.provisioning.removal_timezone, time.fromisoformat(settings.provisioning.removal_at)
+        found = load_people(connection, company.uuid, where=f"person_id = {literal(person_id)}")
+        person = with_chosen_ends(connection, company.uuid, found)[0]
+    ends = {e.last_day: e.removal_at for record in person.hr for e in record.employments}
     try:
         with gusto() as client:
-            for record in records:
+            for record, hr in zip(person.records, person.hr, strict=True):
                 kind, _, uuid = record.partition("/")
                 if kind not in ("employee", "contractor"):
                     continue
                 one = json.loads(client.get(f"/v1/{kind}s/{uuid}").body)
                 last = _last_day(kind, one)
-                if last is None or t_end(last, zone, at) > now:
+                end = removal_instant(Employment(None, last, ends.get(last)), timing(settings, company), hr.work_zone)
+                if end is None or end > now:
                     return f"Gusto now says that {record} has not left; nothing was removed"
     except GustoError as error:
         return f"Gusto could not be asked once more before the removal ({error}); nothing was removed"

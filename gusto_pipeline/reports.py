@@ -142,7 +142,11 @@ def _disconnected(
     rows = connection.execute(
         f"SELECT DISTINCT app FROM provisioning.links WHERE {of(company.uuid, '')} ORDER BY app"
     ).fetchall()
-    return {slug: (app(slug), wanted_in(settings, slug)) for (slug,) in rows if slug in SLUGS and slug not in managed}
+    return {
+        slug: (app(slug), wanted_in(settings, slug, company))
+        for (slug,) in rows
+        if slug in SLUGS and slug not in managed
+    }
 
 
 def _number(figure: Figure, value: float) -> int | float:

@@ -112,6 +112,19 @@ def test_a_value_of_the_wrong_kind_is_named_by_line_and_key(problem, path):
         ("jobs:\n- {name: employees, category: admins}", "a job and a category, are called 'employees'"),
         ("jobs:\n- {name: a, file: x, category: company}\n- {name: b, file: X, category: admins}", "same file"),
         ("jobs:\n- {name: a, category: company, destination: /srv}", "put {company} into `file`"),
+        ("provisioning:\n  removal_at: 24:00", "line 2: provisioning.removal_at: "),
+        (
+            "provisioning:\n  companies:\n    acme: {removal_timezone: Europe/Berln}",
+            "line 3: provisioning.companies.acme.removal_timezone: is not a time zone; nearest: Europe/Berlin",
+        ),
+        (
+            "provisioning:\n  companies:\n    acme:\n      removal_time: 17",
+            "line 4: unknown key provisioning.companies.acme.removal_time; did you mean removal_timezone?",
+        ),
+        (
+            "provisioning:\n  companies:\n    acme:\n      removal_at: noon",
+            "line 4: provisioning.companies.acme.removal_at: ",
+        ),
         ("jobs: employees", "line 1: jobs: "),
         ("jobs:\n  - employees", "line 2: jobs.0: "),
         ("gusto: yes", "line 1: gusto: "),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -34,6 +34,7 @@ from gusto_pipeline.provisioning.decisions import (
 from gusto_pipeline.provisioning.decisions import Spell as SpellKind
 from gusto_pipeline.provisioning.dismissal import (
     DAY,
+    HrRecord,
     Timing,
     employment_start,
     hr_state,
@@ -130,7 +131,7 @@ def decide_all(
     only: a single person's id. Raises RuleError for a condition that DuckDB cannot evaluate.
     """
     only_them = f"person_id = {literal(only)}" if only else ""
-    everybody = load_people(connection, company_uuid, where=only_them)
+    everybody = with_chosen_ends(connection, company_uuid, load_people(connection, company_uuid, where=only_them))
     found: list[Decision] = []
     subjects: dict[Timing, list[Subject]] = {}
     for app, wanted in apps.values():
@@ -140,6 +141,27 @@ def decide_all(
         for one in subjects[wanted.timing]:
             found += view.decisions(one, now)
     return found
+
+
+def with_chosen_ends(connection: duckdb.DuckDBPyConnection, company: str, people: Sequence[Person]) -> list[Person]:
+    """The people with the instants that were chosen by hand for the end of their access, while the last day is the one
+    that they were chosen for."""
+    chosen = {
+        person_id: (last_day, removal_at)
+        for person_id, last_day, removal_at in connection.execute(
+            f"SELECT person_id, last_day, removal_at FROM provisioning.removal_times WHERE {of(company, '')} "
+            "QUALIFY row_number() OVER (PARTITION BY person_id ORDER BY decided_at DESC) = 1"
+        ).fetchall()
+    }
+
+    def ending(record: HrRecord, last_day: date, removal_at: datetime | None) -> HrRecord:
+        changed = (replace(e, removal_at=removal_at) if e.last_day == last_day else e for e in record.employments)
+        return replace(record, employments=tuple(changed))
+
+    return [
+        replace(one, hr=tuple(ending(record, *chosen[one.id]) for record in one.hr)) if one.id in chosen else one
+        for one in people
+    ]
 
 
 def subject(person: Person, timing: Timing, now: datetime) -> Subject:
@@ -424,6 +446,11 @@ CREATE TABLE IF NOT EXISTS provisioning.decisions (
     reading VARCHAR, rule VARCHAR, state VARCHAR, action VARCHAR, mode VARCHAR, reason VARCHAR, next_step VARCHAR,
     evidence VARCHAR[], removal_at TIMESTAMPTZ, decided_at TIMESTAMPTZ
 );
+CREATE TABLE IF NOT EXISTS provisioning.removal_times (
+    company_uuid VARCHAR, person_id VARCHAR, last_day DATE, removal_at TIMESTAMPTZ, who VARCHAR, why VARCHAR,
+    decided_at TIMESTAMPTZ
+);
+COMMENT ON TABLE provisioning.removal_times IS 'When access ends after a last day, by hand; the last word counts';
 COMMENT ON TABLE provisioning.wants IS 'Who should have an app whatever rules say, by hand; the last word counts';
 CREATE OR REPLACE VIEW provisioning.audit AS
 SELECT company_uuid, intended_at AS happened_at, who, 'intended: ' || action AS what, app, person_id, account_id,
@@ -448,6 +475,10 @@ UNION ALL BY NAME
 SELECT company_uuid, decided_at AS happened_at, who, if(wanted, 'should have', 'should not have') AS what, app,
     person_id, concat_ws(' ', why, 'until ' || until) AS detail
 FROM provisioning.wants
+UNION ALL BY NAME
+SELECT company_uuid, decided_at AS happened_at, who, 'end of access' AS what, person_id,
+    concat_ws(' ', 'after', last_day, 'at ' || coalesce(CAST(removal_at AS VARCHAR), 'the usual time'), why) AS detail
+FROM provisioning.removal_times
 UNION ALL BY NAME
 SELECT company_uuid, answered_at AS happened_at, who, if(same, 'one person', 'two people') AS what,
     concat_ws(' ', record, other, why) AS detail

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 
@@ -12,7 +12,17 @@ from gusto_pipeline.provisioning.account import Status
 from gusto_pipeline.provisioning.links import HandDecisionError
 from gusto_pipeline.provisioning.plans import Item, PlanError
 from gusto_pipeline.reconcile import Removal
-from gusto_pipeline_tests.provisioning.office import COMPANY, DAY, HOUR, MINUTE, Human, Memory, Office, end_of_access
+from gusto_pipeline_tests.provisioning.office import (
+    COMPANY,
+    DAY,
+    HOUR,
+    MINUTE,
+    SECOND,
+    Human,
+    Memory,
+    Office,
+    end_of_access,
+)
 
 START = datetime(2026, 6, 15, 19, tzinfo=UTC)
 MEMORY = Memory()
@@ -208,3 +218,118 @@ def test_a_list_that_was_read_when_the_clock_was_ahead_is_not_trusted_and_the_ne
     assert rules(office, human) == ["A3"]
     okta.trouble = "down"
     assert rules(office, human) == ["U1"]
+
+
+# -- when access ends -----------------------------------------------------------------------------------------
+
+
+def at(instant: str) -> datetime:
+    return datetime.fromisoformat(f"{instant}:00+00:00")
+
+
+@pytest.mark.parametrize(
+    ("options", "zone", "last_day", "ends"),
+    [
+        ({}, "Australia/Sydney", "2026-03-07", "2026-03-08T08:00"),
+        ({}, None, "2026-10-31", "2026-11-01T07:00"),
+        ({"removal_at": "01:00"}, None, "2026-11-01", "2026-11-02T09:00"),
+        ({"removal_timezone": "America/New_York"}, None, "2026-03-07", "2026-03-08T05:00"),
+        ({"removal_timezone": "America/New_York"}, None, "2026-03-08", "2026-03-09T04:00"),
+        ({"removal_by_work_location": True}, "America/New_York", "2026-03-07", "2026-03-08T05:00"),
+        ({"removal_by_work_location": True}, "America/New_York", "2026-03-08", "2026-03-09T04:00"),
+        ({"removal_by_work_location": True}, "Australia/Sydney", "2026-04-04", "2026-04-04T13:00"),
+        ({"removal_by_work_location": True}, "Australia/Sydney", "2026-04-05", "2026-04-05T14:00"),
+        ({"removal_by_work_location": True}, "Europe/London", "2026-10-24", "2026-10-24T23:00"),
+        ({"removal_by_work_location": True}, "Pacific/Honolulu", "2026-10-31", "2026-11-01T07:00"),
+        ({"removal_by_work_location": True}, None, "2026-10-31", "2026-11-01T07:00"),
+        ({"companies": {"acme": {"removal_timezone": "Europe/Berlin"}}}, None, "2026-03-28", "2026-03-28T23:00"),
+        (
+            {"companies": {"acme": {"removal_timezone": "Europe/Berlin", "removal_at": "02:30"}}},
+            None, "2026-03-28", "2026-03-29T01:30",
+        ),
+        (
+            {"companies": {"acme": {"removal_by_work_location": True}}},
+            "Europe/London", "2026-10-24", "2026-10-24T23:00",
+        ),
+        (
+            {"removal_by_work_location": True, "companies": {"acme": {"removal_by_work_location": False}}},
+            "Europe/London", "2026-10-24", "2026-10-25T07:00",
+        ),
+        ({"companies": {"other": {"removal_timezone": "Europe/Berlin"}}}, None, "2026-10-31", "2026-11-01T07:00"),
+    ],
+)  # fmt: skip
+def test_access_ends_to_the_minute_where_and_when_the_company_chose(office, options, zone, last_day, ends):
+    human, okta = someone(office), office.apps["okta"]
+    office.options, office.early, human.zone = options, {human.id: at(ends)}, zone
+    human.spells = [[date(2025, 1, 6), date.fromisoformat(last_day)]]
+    office.now = at(ends) - MINUTE
+    assert [item.due_at for item in planned(office, human)] == [at(ends).isoformat()]
+    office.approve()
+    office.now += 59 * SECOND
+    office.sweep()
+    assert okta.of(human).status is Status.ACTIVE
+    office.now = at(ends)
+    office.sweep(approved=True)
+    assert okta.of(human).status is Status.SUSPENDED
+
+
+def end(office: Office, human: Human, instant: str | None, **given: str) -> datetime:
+    who = {"who": "kim", "why": "escorted out"} | given
+    when = datetime.fromisoformat(instant) if instant else None
+    return reconcile.decide_end(office.settings, COMPANY, human.id, when, clock=office.clock, **who)
+
+
+@pytest.mark.parametrize(
+    ("instant", "ends"),
+    [
+        ("2026-03-06T17:00", "2026-03-07T01:00"),
+        ("2026-03-08T00:00-08:00", "2026-03-08T08:00"),
+        ("2026-03-07T09:00+11:00", "2026-03-06T22:00"),
+    ],
+)
+def test_an_exact_instant_can_be_chosen_for_one_person(office, instant, ends):
+    office.now = at("2026-03-05T20:00")
+    human, other = someone(office), someone(office, 1)
+    for one in (human, other):
+        one.spells = [[date(2025, 1, 6), date(2026, 3, 7)]]
+    office.sweep()
+    office.early = {human.id: at(ends)}
+    assert end(office, human, instant).astimezone(UTC) == at(ends)
+    assert [item.due_at for item in planned(office, human)] == [at(ends).isoformat()]
+    assert [item.due_at for item in planned(office, other)] == [at("2026-03-08T08:00").isoformat()]
+    office.now = at(ends)
+    office.sweep(approved=True)
+    assert office.apps["okta"].of(human).status is Status.SUSPENDED
+
+
+def test_a_chosen_instant_holds_for_the_last_day_it_was_chosen_for_and_can_be_taken_back(office):
+    human = someone(office)
+    human.spells = [[date(2025, 1, 6), office.today + 5 * DAY]]
+    office.sweep()
+    usual = end_of_access(office.today + 5 * DAY).isoformat()
+    end(office, human, (office.now + HOUR).isoformat())
+    assert [item.due_at for item in planned(office, human)] == [(office.now + HOUR).isoformat()]
+    office.now += MINUTE
+    end(office, human, None)
+    assert [item.due_at for item in planned(office, human)] == [usual]
+    office.now += MINUTE
+    end(office, human, office.now.isoformat())
+    office.dismissed(human, office.apps["okta"], 7)
+    assert [item.due_at for item in planned(office, human)] == [end_of_access(office.today + 7 * DAY).isoformat()]
+
+
+@pytest.mark.parametrize(
+    ("last_day", "instant", "given", "words"),
+    [
+        (None, "2026-06-15T17:00", {}, "dates no last day of Given0 Family0. Enter the dismissal there first"),
+        ("2026-06-16", "2026-06-17T00:01", {}, "ends at 2026-06-17 00:00 PDT at the latest"),
+        ("2026-06-16", "2026-06-16T17:00", {"why": " "}, "Say who decides and why"),
+    ],
+)
+def test_an_instant_that_cannot_be_is_refused_and_nothing_noted(office, last_day, instant, given, words):
+    human = someone(office)
+    human.spells = [[date(2025, 1, 6), last_day and date.fromisoformat(last_day)]]
+    office.sweep()
+    with pytest.raises(HandDecisionError, match=words):
+        end(office, human, instant, **given)
+    assert office.memory.query("FROM provisioning.removal_times") == []
