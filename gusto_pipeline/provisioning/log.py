@@ -148,7 +148,7 @@ def approved_items(connection: duckdb.DuckDBPyConnection, company_uuid: str) -> 
     """Ids of the items whose last word was yes and that were not carried out since."""
     rows = connection.execute(
         "SELECT item_id FROM (FROM provisioning.approvals WHERE company_uuid = $1 "
-        "  QUALIFY row_number() OVER (PARTITION BY item_id ORDER BY approved_at DESC) = 1) a "
+        "  QUALIFY row_number() OVER (PARTITION BY item_id ORDER BY rowid DESC) = 1) a "
         "WHERE approved AND NOT EXISTS (FROM provisioning.intents i JOIN provisioning.outcomes o USING (intent_id) "
         "  WHERE i.company_uuid = $1 AND i.item_id = a.item_id AND i.intended_at > a.approved_at "
         "  AND o.outcome IN ('done', 'nothing_to_do'))",

@@ -150,7 +150,7 @@ def with_chosen_ends(connection: duckdb.DuckDBPyConnection, company: str, people
         person_id: (last_day, removal_at)
         for person_id, last_day, removal_at in connection.execute(
             f"SELECT person_id, last_day, removal_at FROM provisioning.removal_times WHERE {of(company, '')} "
-            "QUALIFY row_number() OVER (PARTITION BY person_id ORDER BY decided_at DESC) = 1"
+            "QUALIFY row_number() OVER (PARTITION BY person_id ORDER BY rowid DESC) = 1"
         ).fetchall()
     }
 
@@ -247,7 +247,7 @@ class _AppView:
             for person_id, wanted_, who, on, why in connection.execute(
                 "SELECT person_id, wanted, who, CAST(decided_at AS DATE), why FROM provisioning.wants "
                 f"WHERE {of(company, slug)} AND (until IS NULL OR until >= DATE '{now.date()}') "
-                "QUALIFY row_number() OVER (PARTITION BY person_id ORDER BY decided_at DESC) = 1"
+                "QUALIFY row_number() OVER (PARTITION BY person_id ORDER BY rowid DESC) = 1"
             ).fetchall()
         }
         return cls(

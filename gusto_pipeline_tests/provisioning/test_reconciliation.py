@@ -220,6 +220,15 @@ def test_a_list_that_was_read_when_the_clock_was_ahead_is_not_trusted_and_the_ne
     assert rules(office, human) == ["U1"]
 
 
+def test_the_last_word_by_hand_counts_whatever_the_clock_said(office):
+    human, okta = someone(office), office.apps["okta"]
+    office.sweep()
+    office.wants(human, okta, wanted=False)
+    office.now -= HOUR
+    office.wants(human, okta, wanted=True)
+    assert rules(office, human) == ["A2"]
+
+
 # -- when access ends -----------------------------------------------------------------------------------------
 
 
