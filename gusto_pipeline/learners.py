@@ -292,7 +292,7 @@ def _keep(
         connection, company.uuid, PORTAL, found.tenant, accounts, found.read_at, found.requests,
         accept_shrink=accept_shrink,
     )  # fmt: skip
-    note_states(connection, company.uuid, PORTAL, found.read_at)
+    note_states(connection, company.uuid, {PORTAL: found.read_at})
 
 
 def _not_too_soon(again: datetime | None, settings: Settings, company: Company, now: datetime) -> None:

@@ -114,6 +114,7 @@ def refresh_accounts(
         prepare(connection)
         for slug, snapshot in found.items():
             reads.append(_stored(connection, company, slug, snapshot, accept_shrink, clock()))
+        note_states(connection, company.uuid, {one.slug: one.read_at for one in reads if not one.problem})
     return reads
 
 
@@ -132,7 +133,6 @@ def _stored(
                 connection, company.uuid, slug, found.tenant, found.accounts, found.read_at, found.requests,
                 accept_shrink=accept_shrink,
             )  # fmt: skip
-            note_states(connection, company.uuid, slug, found.read_at)
             counts = Counter(str(account.status) for account in found.accounts)
             return AppRead(slug, len(found.accounts), counts, found.requests, found.tenant.name, "", found.read_at)
         except AccountsRefusedError as refused:

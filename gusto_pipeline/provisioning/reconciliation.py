@@ -80,7 +80,7 @@ class Decision:
     """What the table says about one person in one app, about one account if there is one.
 
     logins: every login of the app, in lower case, and which account it is of. unwanted: somebody said by hand that the
-    person should not have the app.
+    person should not have the app. proof: what `matching` found of the two, as JSON.
     """
 
     subject: Subject
@@ -95,6 +95,7 @@ class Decision:
     taken_at: datetime | None = None
     logins: Mapping[str, str] = field(default_factory=dict, repr=False)
     unwanted: bool = False
+    proof: str = ""
 
     @property
     def person(self) -> Person:
@@ -264,10 +265,12 @@ class _AppView:
         # An account that is gone is history as soon as there is, or may be, another.
         rows = [*present, *maybe] or held[:1] or refused[:1]
         if not rows:
-            return [self._decision(one, None, Link.NONE, "", now)]
-        return [self._decision(one, account_id, Link(outcome), why, now) for account_id, outcome, why, _ in rows]
+            return [self._decision(one, None, Link.NONE, "", "", now)]
+        return [self._decision(one, id, Link(outcome), why, proof, now) for id, outcome, why, proof in rows]
 
-    def _decision(self, one: Subject, account_id: str | None, link: Link, evidence: str, now: datetime) -> Decision:
+    def _decision(
+        self, one: Subject, account_id: str | None, link: Link, evidence: str, proof: str, now: datetime
+    ) -> Decision:
         account, person = self.accounts.get(account_id or ""), one.person
         acct = self._acct(account_id, now)
         inputs = Inputs(
@@ -297,6 +300,7 @@ class _AppView:
             taken_at=taken.at if taken else None,
             logins=self.logins,
             unwanted=bool(said) and not wanted,
+            proof=proof,
         )
 
     def _acct(self, account_id: str | None, now: datetime) -> Acct:
@@ -495,20 +499,22 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(TABLES)
 
 
-def note_states(connection: duckdb.DuckDBPyConnection, company_uuid: str, app: str, seen_at: datetime) -> int:
-    """Write down which accounts are in another status than when they were last looked at; `absent` for those gone."""
-    where = of(company_uuid, app)
-    return int(
-        connection.execute(
-            "INSERT INTO provisioning.account_states "
-            f"WITH latest AS (FROM provisioning.account_states WHERE {where} "
-            "  QUALIFY row_number() OVER (PARTITION BY account_id ORDER BY seen_at DESC) = 1), "
-            f"now AS (SELECT account_id, status FROM provisioning.accounts WHERE {where}) "
-            f"SELECT {literal(company_uuid)}, {literal(app)}, coalesce(now.account_id, latest.account_id), "
-            "coalesce(now.status, 'absent'), latest.status, $1 FROM now FULL JOIN latest USING (account_id) "
-            "WHERE coalesce(now.status, 'absent') IS DISTINCT FROM latest.status",
-            [seen_at],
-        ).fetchall()[0][0]
+def note_states(connection: duckdb.DuckDBPyConnection, company_uuid: str, seen: Mapping[str, datetime]) -> None:
+    """Write down which accounts are in another status than when they were last looked at; `absent` for those gone.
+
+    seen: when each app's accounts were read.
+    """
+    if not seen:
+        return
+    apps = ", ".join(f"({literal(app)}, TIMESTAMPTZ {literal(at.isoformat())})" for app, at in seen.items())
+    connection.execute(
+        f"INSERT INTO provisioning.account_states WITH seen(app, seen_at) AS (VALUES {apps}), "
+        "latest AS (SELECT app, account_id, arg_max(status, seen_at) AS status FROM provisioning.account_states "
+        f"  WHERE {of(company_uuid, '')} GROUP BY ALL), "
+        f"now AS (SELECT app, account_id, status FROM provisioning.accounts WHERE {of(company_uuid, '')}) "
+        f"SELECT {literal(company_uuid)}, app, account_id, coalesce(now.status, 'absent'), latest.status, seen.seen_at "
+        "FROM now FULL JOIN latest USING (app, account_id) JOIN seen USING (app) "
+        "WHERE coalesce(now.status, 'absent') IS DISTINCT FROM latest.status"
     )
 
 

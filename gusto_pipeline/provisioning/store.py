@@ -40,12 +40,8 @@ def script(name: str) -> str:
 
 def insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
     """Add rows, given by column name, to a provisioning table. Instants and days as ISO 8601 text."""
-    known = dict(
-        connection.execute(
-            "SELECT column_name, data_type FROM duckdb_columns() "
-            f"WHERE schema_name = 'provisioning' AND table_name = {literal(table)}"
-        ).fetchall()
-    )
+    described = connection.execute(f"DESCRIBE provisioning.{table}").fetchall()
+    known = {name: type for name, type, *_ in described}
     connection.execute(f"INSERT INTO provisioning.{table} BY NAME {values(known, rows)}")
 
 

@@ -48,7 +48,7 @@ class Office:
         accounts = learners.with_expiry(connection, COMPANY, accounts, timedelta(hours=72), self.now)
         tenant = Tenant("acme", "acme.learnupon.com")
         store_accounts(connection, COMPANY, PORTAL, tenant, accounts, self.now, 1, accept_shrink=True)
-        note_states(connection, COMPANY, PORTAL, self.now)
+        note_states(connection, COMPANY, {PORTAL: self.now})
 
     def draft(self, rules: Rules = RULES, portal: Portal = PORTAL_OF_ALL) -> Drafted:
         self.hr.refresh(self.now)

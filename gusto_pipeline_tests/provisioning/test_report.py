@@ -94,7 +94,7 @@ class Office:
         """A complete list of an app's accounts, and whose they are."""
         with self.warehouse.write() as connection:
             store_accounts(connection, COMPANY.uuid, slug, Tenant("t1", "Acme"), accounts, at, 1, accept_shrink=True)
-            note_states(connection, COMPANY.uuid, slug, at)
+            note_states(connection, COMPANY.uuid, {slug: at})
             match(connection, COMPANY.uuid, [slug], at)
 
     def fail(self, slug: str, problem: str, at: datetime) -> None:
@@ -412,7 +412,7 @@ COUNTED = {
     "unmatched": ("unmatched", ""), "unmatched_admins": ("unmatched", "admins"), "kept": ("kept", ""),
     "questions": ("questions", ""), "urgent_questions": ("questions", "urgent"), "approvals": ("questions", "approve"),
     "invitations_open": ("invitations", "open"), "invitations_lapsed": ("invitations", "lapsed"),
-    "seats_to_save": ("savings", ""), "drift": ("drift", ""), "removals_done": ("removals", ""),
+    "seats_to_save": ("savings", ""), "drift": ("drift", "hand"), "removals_done": ("removals", ""),
     "new": ("changes", "new"), "settled": ("changes", "closed"),
 }  # fmt: skip
 
@@ -629,6 +629,20 @@ def test_a_removal_that_has_not_happened_is_alerted_after_30_and_60_minutes(offi
         report = office.report(due + minutes * MINUTE)
         assert (report.figures["overdue_30"], report.figures["overdue_60"]) == (after_30, after_60)
         assert sheet(report.workbook, "Open risks")[0]["Late (minutes)"] == minutes
+
+
+def test_a_name_that_is_another_in_gusto_is_shown_where_it_cannot_be_changed(office):
+    fox, bob = office.hire("Ann Fox"), office.hire("Robert Reed")
+    office.sync()
+    office.read(
+        "okta", account(fox, given_name="Ann", family_name="Lee"), account(bob, given_name="Bob", family_name="Reed")
+    )
+    report = office.report()
+    (row,) = sheet(report.workbook, "Changed by hand")
+    assert [row[name] for name in ("What", "Person", "Was", "Is", "Kind")] == [
+        "Name", "Ann Fox", "Ann Lee", "Ann Fox", "Called otherwise in Gusto"
+    ]  # fmt: skip
+    assert (report.figures["other_names"], report.figures["drift"]) == (1, 0)
 
 
 @pytest.fixture
