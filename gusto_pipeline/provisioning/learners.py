@@ -281,6 +281,9 @@ def draft(
         raise RuleError(str(error).replace(f"provisioning.apps.{PORTAL}.who", "learners.who")) from None
     decisions = [_seen_by_portal(_due(decision, one, rules), people) for decision in decided]
     made = make_plan(decisions, apps, company, company_uuid, _tries(connection, company_uuid), now)
+    # What of a learner changes is decided here, and by rules of its own.
+    items, questions = ([i for i in part if i.action != Action.UPDATE] for part in (made.items, made.questions))
+    made = replace(made, items=tuple(items), questions=tuple(questions))
     concerned = {item.person_id for item in made.items if item.action == "create"}
     concerned |= {decision.person.id for decision in decisions if decision.account and decision.rule.id in _FOLLOWED}
     given, misfits, problems = _values(people, rules, portal, concerned)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -15,6 +16,7 @@ from gusto_pipeline.provisioning import brakes, log
 from gusto_pipeline.provisioning.app import App
 from gusto_pipeline.provisioning.decisions import CALLS, Action, Hr, Mode, Reading, decide
 from gusto_pipeline.provisioning.dismissal import look_ahead
+from gusto_pipeline.provisioning.evidence import Name, alike
 from gusto_pipeline.provisioning.people import Person
 from gusto_pipeline.provisioning.plans import Item, Plan, in_order
 from gusto_pipeline.provisioning.reconciliation import Decision, Wanted
@@ -40,6 +42,8 @@ def make_plan(
     questions: list[Item] = []
     for decision in decisions:
         app, wanted = apps[decision.app]
+        if moved := _other_address(decision, app, wanted):
+            questions.append(moved)
         item = _item(decision, app, wanted, tries)
         if item is None:
             continue
@@ -59,7 +63,9 @@ def make_plan(
 def _item(decision: Decision, app: App, wanted: Wanted, tries: Mapping[tuple[str, str], int]) -> Item | None:
     rule, action, due, reason = decision.rule, decision.rule.action, None, decision.reason
     mode, new = rule.mode, None
-    if action in (Action.NONE, Action.UPDATE) or mode in (Mode.NONE, Mode.TELL):
+    if action is Action.UPDATE:
+        return _renamed(decision, app)
+    if action is Action.NONE or mode in (Mode.NONE, Mode.TELL):
         return None
     if action is Action.DELETE:
         if wanted.delete_after_days is None or (app.removal == "deactivates"):
@@ -86,6 +92,57 @@ def _item(decision: Decision, app: App, wanted: Wanted, tries: Mapping[tuple[str
         problem = f"{app.name} cannot take it back by itself"
         return item_of(decision, app, "identify", "ask", reason=f"{reason} But {problem}.", effect="by hand in the app")
     return item_of(decision, app, action, mode, reason=reason, effect=_effect(action, app), due=due, new=new)
+
+
+def _renamed(decision: Decision, app: App) -> Item | None:
+    """Giving the account the person's name in Gusto, where the two differ and the app can change it."""
+    person, account = decision.person, decision.account
+    if app.update is None or account is None or not (account.given_name or account.family_name):
+        return None
+    wanted = {"given_name": person.given_name, "family_name": person.family_name}
+    held = {"given_name": account.given_name, "family_name": account.family_name}
+    if None in wanted.values() or _together(*wanted.values()) == _together(*held.values()):
+        return None  # which word is whose given name may be the app's guess
+    new = {name: value for name, value in wanted.items() if value != held[name]}
+    reason = f"Gusto has another name than the account: {_together(*held.values())}."
+    effect = f"change the name to {_together(*wanted.values())}"
+    return item_of(decision, app, Action.UPDATE, Mode.AUTO, reason=reason, effect=effect, new=new)
+
+
+def _other_address(decision: Decision, app: App, wanted: Wanted) -> Item | None:
+    """The question what becomes of a login that was the person's work address, when Gusto has another one since."""
+    account = decision.account
+    if decision.rule.action is not Action.UPDATE or account is None or not account.emails:
+        return None
+    address, known = _address(decision.person, wanted.address), {email.casefold() for email in account.emails}
+    if not address or address in known or '"work_email"' not in decision.proof:
+        return None
+    if json.loads(decision.proof)["kinds"].get("work_email") != account.emails[0].casefold():
+        return None
+    reason = f"The login in {app.name} is {account.emails[0]}, which was the address in Gusto; that is {address} now."
+    asked = item_of(decision, app, Action.UPDATE, Mode.ASK, reason=reason, effect="nothing yet", new={"email": address})
+    return replace(asked, next_step="Change the login by hand, or leave it. It is never changed by itself.")
+
+
+def other_name(decision: Decision) -> str:
+    """The account's name where it is no spelling of the person's in Gusto; empty where it is, or neither is known."""
+    person, account = decision.person, decision.account
+    if decision.rule.action is not Action.UPDATE or account is None:
+        return ""
+    likeness = alike([_words(person.given_name, person.family_name)], [_words(account.given_name, account.family_name)])
+    return "" if likeness is None or likeness.close else _together(account.given_name, account.family_name)
+
+
+def _words(given: str | None, family: str | None) -> Name:
+    def plain(name: str | None) -> str:
+        text = unicodedata.normalize("NFKD", name or "").encode("ascii", "ignore").decode().lower()
+        return " ".join("".join(c if c.isalnum() else " " for c in text).split())
+
+    return plain(given), plain(family)
+
+
+def _together(given: str | None, family: str | None) -> str:
+    return " ".join(f"{given or ''} {family or ''}".split())
 
 
 def item_of(

@@ -21,7 +21,8 @@ from gusto_pipeline.provisioning.apply import Gated, Mode
 from gusto_pipeline.provisioning.brakes import LIMITS, Brake
 from gusto_pipeline.provisioning.decisions import Acct, Action, Hr, State, rows
 from gusto_pipeline.provisioning.dismissal import overdue
-from gusto_pipeline.provisioning.plans import Plan
+from gusto_pipeline.provisioning.planning import other_name
+from gusto_pipeline.provisioning.plans import Item, Plan
 from gusto_pipeline.provisioning.reconciliation import Decision, read_state
 from gusto_pipeline.provisioning.store import insert, of, script, values
 from gusto_pipeline.warehouse.flatten import literal
@@ -206,10 +207,12 @@ SECTIONS = (
     Section(
         "drift",
         "Changed by hand",
-        "Changes of accounts in the last 30 days that were not made here. They happened between the two times.",
+        "Changes of accounts in the last 30 days that were not made here; they happened between the two times. And "
+        "names that are others in Gusto, in apps where they cannot be changed from here.",
         "Nobody changed an account behind our back.",
         (Column("what", "What"), PERSON, APP, LOGIN, Column("before", "Was"), Column("status", "Is"),
          Column("after", "After", "instant"), Column("seen_at", "Seen", "instant")),
+        {"hand": "Changed by hand", "name": "Called otherwise in Gusto"},
     ),
     Section(
         "removals",
@@ -284,7 +287,8 @@ FIGURES = (
     _rows("invitations_lapsed", "invitations lapsed", "invitations", "lapsed"),
     _rows("seats_to_save", "seats that could be saved", "savings"),
     Figure("monthly_saving", "a month, at most", "savings", "coalesce(sum(cost), 0)", kind="money"),
-    _rows("drift", "changes made by hand", "drift"),
+    _rows("drift", "changes made by hand", "drift", "hand"),
+    _rows("other_names", "names that are others in Gusto", "drift", "name"),
     _rows("removals_done", "removals done", "removals"),
     Figure("median_delay_minutes", "median delay", "removals", "median(minutes) FILTER (part = 'dated')", "dated",
            "minutes"),
@@ -411,7 +415,7 @@ _APPS = {
 _PAIRS = {
     **dict.fromkeys(
         ("person_id", "person", "app", "account_id", "login", "hr", "want", "link", "acct", "prot", "reading", "rule",
-         "state", "word", "mode", "reason", "next_step", "evidence", "to_do", "asked"),
+         "state", "word", "mode", "reason", "next_step", "evidence", "to_do", "asked", "other_name"),
         "VARCHAR",
     ),
     "removal_at": "TIMESTAMPTZ", "late": "BIGINT", "alert": "BIGINT", "risk": "BOOLEAN", "wave": "BOOLEAN",
@@ -455,7 +459,7 @@ def _pairs(
     linked: Mapping[str, int],
     apps: Mapping[str, ReportedApp],
 ) -> Iterator[dict[str, Any]]:
-    questions: set[_Pair] = {(item.app, item.person_id, item.account_id) for item in plan.questions}
+    questions: dict[_Pair, Item] = {(item.app, item.person_id, item.account_id): item for item in plan.questions}
     gates: dict[tuple[_Pair, str], Gated] = {
         ((one.item.app, one.item.person_id, one.item.account_id), one.item.rule): one for one in gated
     }
@@ -465,6 +469,7 @@ def _pairs(
         gate = gates.get((pair, one.rule.id))
         removal_at, risk = one.subject.removal_at, one.risks
         late = overdue(removal_at, now) if removal_at and risk else None
+        question = questions.get(pair)
         yield {
             "person_id": one.person.id,
             "person": one.person.name,
@@ -481,11 +486,12 @@ def _pairs(
             "state": one.rule.state,
             "word": _word(one),
             "mode": one.rule.mode,
-            "reason": one.reason,
-            "next_step": one.next_step,
+            "reason": question.reason if question else one.reason,
+            "next_step": question.next_step if question else one.next_step,
             "evidence": "; ".join(one.evidence),
-            "to_do": _to_do(one, gate, plan_id, apps[one.app]),
-            "asked": _asked(one, gate, pair in questions, apps[one.app]),
+            "to_do": question.next_step if question and gate is None else _to_do(one, gate, plan_id, apps[one.app]),
+            "asked": _asked(one, gate, question is not None, apps[one.app]),
+            "other_name": other_name(one) if apps[one.app].app.update is None else "",
             "removal_at": removal_at.isoformat() if removal_at else None,
             "late": int((now - removal_at).total_seconds() // 60) if removal_at and risk else None,
             "alert": int(late.total_seconds() // 60) if late else None,

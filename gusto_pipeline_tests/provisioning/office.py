@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -75,6 +75,9 @@ class Human:
     @property
     def name(self) -> str:
         return f"{self.given} {self.family}"
+
+    def names(self) -> dict[str, str]:
+        return {"given_name": self.given, "family_name": self.family, "display_name": self.name}
 
     def ends(self) -> list[datetime]:
         return [end_of_access(last) for _, last in self.spells if last]
@@ -159,7 +162,7 @@ class FakeApp:
         if slug == "okta":
             more: dict[str, Any] = {
                 "removal": "deletes", "identity_provider": True, "suspend": self._suspend,
-                "reactivate": self._reactivate, "restore": self._restore,
+                "reactivate": self._reactivate, "restore": self._restore, "update": self._update,
             }  # fmt: skip
         else:
             more = {
@@ -232,7 +235,8 @@ class FakeApp:
 
     def _create(self, session: Any, new: NewAccount) -> None:
         invited = {"status": Status.INVITED, "invited_until": self.office.now + 7 * DAY} if self.app.invites else {}
-        self._change("create", None, new.email, lambda: self.add(emails=(new.email,), **invited))
+        names = {"given_name": new.given_name, "family_name": new.family_name, "display_name": new.display_name}
+        self._change("create", None, new.email, lambda: self.add(emails=(new.email,), **names, **invited))
 
     def _suspend(self, session: Any, account: Account) -> None:
         self._change("suspend", account.id, None, lambda: self._take(account, Status.SUSPENDED))
@@ -257,6 +261,10 @@ class FakeApp:
     def _open(self, account: Account) -> None:
         self.ours.pop(account.id, None)
         self.put(replace(account, status=Status.ACTIVE))
+
+    def _update(self, session: Any, account: Account, changes: Mapping[str, Any]) -> None:
+        assert "email" not in changes, "changed a login"
+        self._change("update", account.id, None, lambda: self.put(replace(account, **changes)))
 
     def _invite_again(self, session: Any, account: Account) -> None:
         until = self.office.now + 7 * DAY
@@ -302,7 +310,7 @@ class Office:
             self.join(self.today - (90 + n) * DAY, [None, None, None, self.today][n % 4])
         for one in self.apps.values():
             for human in self.gusto.values():
-                one.add(emails=(human.email,), display_name=human.name)
+                one.add(emails=(human.email,), **human.names())
         self.known: dict[str, Human] = {}
 
     def join(self, first_day: date, last_day: date | None = None) -> None:
@@ -421,8 +429,9 @@ class Office:
                     f"DELETE FROM provisioning.links WHERE app = '{slug}' AND person_id = '{fits[0].id}'"
                 )
                 connection.execute(
-                    "INSERT INTO provisioning.links (company_uuid, app, account_id, person_id, origin, who) "
-                    f"VALUES ('{COMPANY.uuid}', '{slug}', '{id}', '{fits[0].id}', 'automatic', 'evidence')"
+                    "INSERT INTO provisioning.links (company_uuid, app, account_id, person_id, origin, who, evidence) "
+                    f"VALUES ('{COMPANY.uuid}', '{slug}', '{id}', '{fits[0].id}', 'automatic', 'evidence', "
+                    f"{literal(json.dumps({'kinds': {'work_email': fits[0].email}}))})"
                 )
             else:
                 outcome = "disputed" if len(fits) > 1 else "candidate"
@@ -476,6 +485,9 @@ class Office:
             self._judge_removal(one, item, action, account, human, asked=asked)
         elif call == "reactivate":
             assert account_id in one.ours, "reopened what others had closed"
+            assert known.employed(self.now)
+            assert (person, slug) not in self.unwanted
+        elif call == "update":
             assert known.employed(self.now)
             assert (person, slug) not in self.unwanted
         elif call == "restore":
@@ -707,6 +719,8 @@ class Office:
                 break
         else:
             raise AssertionError(f"no end to it: {applied.done}")
+        query = "SELECT account_id, person_id, rule FROM provisioning.decisions WHERE account_id IS NOT NULL"
+        rules = {(id, person): rule for id, person, rule in self.memory.query(query)}
         for slug, one in self.apps.items():
             rows = self.memory.query(f"SELECT account_id, person_id FROM provisioning.links WHERE app = '{slug}'")
             marks = self.memory.query(f"SELECT account_id FROM provisioning.marks WHERE app = '{slug}'")
@@ -714,6 +728,8 @@ class Office:
                 account = one.accounts.get(id)
                 if not account or account.status not in LIVE or not self.gusto[person].listed:
                     continue
+                if slug == "okta" and rules.get((id, person)) in ("A1", "A2"):
+                    assert account.family_name in (None, self.gusto[person].family), "a name is not followed"
                 kept = account.bot or account.owner or (id,) in marks
                 assert kept or not self.gusto[person].left(self.now), f"{id}: a leaver's account is still open"
 

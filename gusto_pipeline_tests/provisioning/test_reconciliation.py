@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
@@ -227,6 +228,59 @@ def test_the_last_word_by_hand_counts_whatever_the_clock_said(office):
     office.now -= HOUR
     office.wants(human, okta, wanted=True)
     assert rules(office, human) == ["A2"]
+
+
+# -- what changes in Gusto ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_a_name_that_changes_in_gusto_changes_in_an_app_that_can(office, leaves):
+    human, okta = someone(office), office.apps["okta"]
+    if leaves:
+        office.dismissed(human, okta, 5)
+    assert not [item for item in planned(office, human) if item.action == "update"]
+    office.renamed(human, okta)
+    assert [item.new for item in planned(office, human) if item.action == "update"] == [{"family_name": "Family0-Fox"}]
+    assert planned(office, human, "asana") == [item for item in office.plan.items if item.app == "asana" and leaves
+                                              and item.person_id == human.id]  # fmt: skip
+    office.sweep()
+    assert okta.of(human).family_name == "Family0-Fox"
+    office.now += MINUTE
+    assert not [item for item in planned(office, human) if item.action == "update"]
+
+
+def test_an_account_whose_app_says_no_name_or_splits_it_elsewhere_is_left_as_it_is(office):
+    human, okta = someone(office), office.apps["okta"]
+    human.given = "Mary Ann"
+    okta.put(replace(okta.of(human), given_name="Mary", family_name="Ann Family0"))
+    assert planned(office, human) == []
+    okta.put(replace(okta.of(human), given_name=None, family_name=None))
+    assert planned(office, human) == []
+
+
+def test_a_login_that_was_the_address_in_gusto_is_asked_about_and_never_changed(office):
+    human, okta = someone(office), office.apps["okta"]
+    old = human.email
+    office.sweep()
+    assert office.plan.questions == ()
+    office.other_address(human, okta)
+    office.sweep(approved=True)
+    asked = [one for one in office.plan.questions if one.person_id == human.id]
+    assert [(one.app, one.rule, one.action, one.mode, one.new) for one in asked] == [
+        (slug, "A2", "update", "ask", {"email": human.email}) for slug in ("okta", "asana")
+    ]
+    assert f"is {old}, which was the address in Gusto; that is {human.email} now" in asked[0].reason
+    assert okta.accounts["okta1"].emails == (old,)
+
+
+def test_a_login_that_was_matched_by_hand_is_not_asked_about(office):
+    office.join(office.today - DAY)
+    human, okta = office.gusto["p12"], office.apps["okta"]
+    okta.add(emails=("private@example.com",), **human.names())
+    office.read_and_plan()
+    office.decides(human, okta, "match")
+    assert rules(office, human) == ["A2"]
+    assert not [one for one in office.plan.questions if (one.person_id, one.app) == (human.id, "okta")]
 
 
 # -- when access ends -----------------------------------------------------------------------------------------

@@ -461,32 +461,41 @@ WITH states AS (
     FROM provisioning.link_history
     WHERE company_uuid = getvariable('company') AND event IN ('linked', 'matched')
     GROUP BY ALL
+), found AS (
+    SELECT
+        'hand' AS part, c.app, a.name AS app_name, c.account_id, coalesce(s.login, d.login, c.account_id) AS login,
+        coalesce(s.person, s.called, p.name) AS person, coalesce(s.person_id, p.person_id) AS person_id,
+        CASE
+            WHEN c.status = 'suspended' THEN 'Suspended'
+            WHEN c.status IN ('deleted', 'absent') AND c.before = 'invited' THEN 'Invitation withdrawn or declined'
+            WHEN c.status IN ('deleted', 'absent') THEN 'Removed'
+            WHEN c.before IS NOT NULL THEN 'Opened again'
+            WHEN c.status = 'invited' THEN 'Invited'
+            ELSE 'Made'
+        END AS what,
+        coalesce(c.before, 'absent') AS before, c.status, c.after, c.seen_at
+    FROM changes c
+    JOIN said_apps a USING (app)
+    LEFT JOIN seats s ON (s.app, s.account_id) = (c.app, c.account_id)
+    LEFT JOIN last_done d ON (d.app, d.account_id) = (c.app, c.account_id)
+    LEFT JOIN named h ON (h.app, h.account_id) = (c.app, c.account_id)
+    LEFT JOIN persons p ON p.person_id = h.person_id
+    WHERE NOT EXISTS ( -- done by us since the state before was noted
+        FROM done o
+        WHERE o.good AND (o.app, o.account_id) = (c.app, c.account_id) AND o.ended_at <= c.seen_at
+            AND o.ended_at > coalesce(c.noted_at, TIMESTAMPTZ '-infinity')
+            AND o.removal = (c.status IN ('suspended', 'deleted', 'absent'))
+    )
+    UNION ALL BY NAME
+    SELECT
+        'name' AS part, app, app_name, account_id, login, person, person_id, 'Name' AS what, other_name AS before,
+        person AS status, getvariable('now') AS seen_at
+    FROM pairs
+    WHERE other_name <> ''
 )
-SELECT
-    row_number() OVER (ORDER BY c.seen_at DESC, lower(a.name), c.account_id) AS n,
-    c.app, a.name AS app_name, c.account_id, coalesce(s.login, d.login, c.account_id) AS login,
-    coalesce(s.person, s.called, p.name) AS person, coalesce(s.person_id, p.person_id) AS person_id,
-    CASE
-        WHEN c.status = 'suspended' THEN 'Suspended'
-        WHEN c.status IN ('deleted', 'absent') AND c.before = 'invited' THEN 'Invitation withdrawn or declined'
-        WHEN c.status IN ('deleted', 'absent') THEN 'Removed'
-        WHEN c.before IS NOT NULL THEN 'Opened again'
-        WHEN c.status = 'invited' THEN 'Invited'
-        ELSE 'Made'
-    END AS what,
-    coalesce(c.before, 'absent') AS before, c.status, c.after, c.seen_at
-FROM changes c
-JOIN said_apps a USING (app)
-LEFT JOIN seats s ON (s.app, s.account_id) = (c.app, c.account_id)
-LEFT JOIN last_done d ON (d.app, d.account_id) = (c.app, c.account_id)
-LEFT JOIN named h ON (h.app, h.account_id) = (c.app, c.account_id)
-LEFT JOIN persons p ON p.person_id = h.person_id
-WHERE NOT EXISTS ( -- done by us since the state before was noted
-    FROM done o
-    WHERE o.good AND (o.app, o.account_id) = (c.app, c.account_id) AND o.ended_at <= c.seen_at
-        AND o.ended_at > coalesce(c.noted_at, TIMESTAMPTZ '-infinity')
-        AND o.removal = (c.status IN ('suspended', 'deleted', 'absent'))
-);
+SELECT row_number() OVER (ORDER BY rank, seen_at DESC, lower(app_name), account_id) AS n, found.*
+FROM found
+JOIN said_parts ON section = 'drift' AND said_parts.part = found.part;
 
 -- Access taken away, with its proof ---------------------------------------------------------------------------
 CREATE OR REPLACE TEMP TABLE report_removals AS
