@@ -21,7 +21,7 @@ from gusto_pipeline.spreadsheets.files import create_private_folder
 from gusto_pipeline.spreadsheets.sheets import unique
 from gusto_pipeline.warehouse import drift
 from gusto_pipeline.warehouse.flat import COUNT
-from gusto_pipeline.warehouse.flatten import Rows, literal, quote
+from gusto_pipeline.warehouse.flatten import Rows, fits, literal, quote
 
 _FILE = "columns.json"
 
@@ -224,15 +224,13 @@ def _with_custom_fields(
 
     A field whose values do not all fit its type is text, so none is lost, and stays text. Adds the columns to `found`.
     """
-    exact = "coalesce(TRY_CAST(value AS {}) = TRY_CAST(value AS {}), false)"
-    fits = (
-        f"CASE type WHEN 'number' THEN {exact.format('DECIMAL(18,6)', 'DECIMAL(38,18)')} "
-        f"WHEN 'currency' THEN {exact.format('DECIMAL(18,4)', 'DECIMAL(38,18)')} "
-        f"WHEN 'date' THEN {exact.format('DATE', 'TIMESTAMP')} ELSE true END"
+    typed = " ".join(
+        f"WHEN {literal(kind)} THEN {fits('value', type)} AND TRY_CAST(value AS {type}) IS NOT NULL"
+        for kind, type in _CUSTOM_TYPES.items()
     )
     defined = connection.execute(
         "SELECT company_custom_field_id, min(name), min(type), count(*) FILTER (value <> ''), "
-        f"bool_and({fits}) FILTER (value <> '') FROM staging.employee_custom_fields "
+        f"bool_and(CASE type {typed} ELSE true END) FILTER (value <> '') FROM staging.employee_custom_fields "
         f"WHERE company_uuid = {literal(company_uuid)} GROUP BY ALL ORDER BY min(name), 1"
     ).fetchall()
     before = {one.source: name for name, one in known.items() if one.origin == "custom"}

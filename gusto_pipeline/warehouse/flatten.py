@@ -202,7 +202,7 @@ def structures(shape: Any, path: str = "$") -> Iterator[tuple[str, str]]:
 def read_records(table: Table, files: Sequence[Path]) -> str:
     """SELECT of a source's records from answer files (arrays, or one object each): the structs `r` and `filename`."""
     columns = ", ".join(f"{literal(key)}: {literal(_type(shape))}" for key, shape in record_type(table).items())
-    return f"SELECT r, filename FROM read_json({_source(files)}, columns = {{{columns}}}) r"
+    return f"SELECT r, filename FROM read_json({_source(files)}, records = true, columns = {{{columns}}}) r"
 
 
 def read_objects(files: Sequence[Path]) -> str:

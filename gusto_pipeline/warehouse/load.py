@@ -111,8 +111,16 @@ def load(
     by_source: defaultdict[str, list[Landing]] = defaultdict(list)
     for landing in landings:
         by_source[landing.table.name].append(landing)
-    for of_source in by_source.values():
-        _load_source(connection, of_source, done, seen_at, accept_shrink)
+    for source, of_source in by_source.items():
+        try:
+            _load_source(connection, of_source, done, seen_at, accept_shrink)
+        except duckdb.InvalidInputException as error:
+            malformed = re.search(r'Malformed JSON in file "(.+)", at byte .+?: (.+?)\.?\s*$', str(error))
+            if not malformed:
+                raise
+            file, reason = malformed.groups()
+            path = _path([(landing.company_uuid, page) for landing in of_source for page in landing.pages], file)
+            raise LoadError(f"{source}: the answer of {path} is no JSON: {reason}. Nothing was changed.") from None
     for company in done.values():
         if not all(check.passed for check in company.checks):
             raise LoadRefusedError(company.checks)
@@ -217,6 +225,11 @@ def _files(pages: Sequence[_Page]) -> list[Path]:
     return [page.file for _, page in pages]
 
 
+def _path(pages: Sequence[_Page], file: str) -> str:
+    """The request whose answer is in a file."""
+    return next(page.path for _, page in pages if str(page.file) == file)
+
+
 def _describe(connection: duckdb.DuckDBPyConnection, table: Table, pages: Sequence[_Page]) -> None:
     """Fill the temporary table `pages`: whose each file is and where it is from."""
     names = ("company_uuid", "filename", "path", "request_id", "received_at", *table.links)
@@ -244,10 +257,50 @@ def _land(connection: duckdb.DuckDBPyConnection, table: Table, pages: Sequence[_
 
 def _keep_raw(connection: duckdb.DuckDBPyConnection, table: Table, pages: Sequence[_Page]) -> None:
     """The records just landed, whole and as they came."""
-    connection.execute(
-        f"INSERT INTO raw.{quote(table.name)} SELECT company_uuid, request_id, received_at, path, json "
-        f"FROM ({read_objects(_files(pages))}) JOIN pages USING (filename)"
-    )
+    own_key = {column.path for column in table.columns} & set(table.key)
+    # Where a key would be missing, a check says so.
+    record = "json" if own_key else f"CASE WHEN {_is_foreign('json', table)} THEN error('another kind') ELSE json END"
+    found = f"({read_objects(_files(pages))}) JOIN pages USING (filename)"
+    try:
+        connection.execute(
+            f"INSERT INTO raw.{quote(table.name)} "
+            f"SELECT company_uuid, request_id, received_at, path, {record} FROM {found}"
+        )
+    except duckdb.InvalidInputException:
+        connection.rollback()
+        sql = f"SELECT filename FROM ({read_objects(_files(pages))}) WHERE {_is_foreign('json', table)} LIMIT 1"
+        [(file,)] = connection.execute(sql).fetchall()
+        raise LoadError(_foreign(table, f"the answer of {_path(pages, file)}")) from None
+
+
+def _is_foreign(record: str, table: Table) -> str:
+    """SQL condition: a record is not empty but has none of the fields that it is for."""
+    names = ", ".join(map(literal, sorted(_names(table))))
+    return f"({record} = 'null' OR len(json_keys({record})) > 0 AND NOT list_has_any(json_keys({record}), [{names}]))"
+
+
+def _names(table: Table) -> set[str]:
+    """The keys that a record of a table is for: its lists, where only those hold rows, else all that are declared."""
+    children = {at for child in table.children for at in child.at}
+    own = {*(column.path for column in table.columns), *table.elsewhere, *table.links} if table.columns else set()
+    return {path.partition(".")[0].rstrip("[]{}") for path in children | own}
+
+
+def _foreign(table: Table, where: str) -> str:
+    return f"{table.name}: records in {where} have none of the fields declared for them. Nothing was changed."
+
+
+def _foreign_lists(found: Any, table: Table, prefix: str = "") -> Iterator[str]:
+    """Paths of the lists in `found` (DuckDB's structure of the records) whose records are all of another kind."""
+    for child in table.children:
+        for at in child.at:
+            inner = found
+            for key in at[:-2].split("."):
+                inner = inner.get(key) if isinstance(inner, dict) else None
+            if at.endswith("[]") and isinstance(inner, list) and isinstance(inner[0], dict):
+                if inner[0] and not inner[0].keys() & _names(child):
+                    yield f"{prefix}{at}"
+                yield from _foreign_lists(inner[0], child, f"{prefix}{at}.")
 
 
 def _misshapen(connection: duckdb.DuckDBPyConnection, table: Table, pages: Sequence[_Page]) -> str:
@@ -255,12 +308,14 @@ def _misshapen(connection: duckdb.DuckDBPyConnection, table: Table, pages: Seque
     objects = read_objects(_files(pages))
     for path, kind in structures(record_type(table)):
         types = f"unnest(json_type(json, '{path}'))" if "*" in path else f"json_type(json, '{path}')"
-        sql = f"SELECT count(*) FROM (SELECT {types} AS type FROM ({objects})) WHERE type NOT IN ('NULL', '{kind}')"
-        if strange := connection.execute(sql).fetchall()[0][0]:
+        found = f"SELECT {types} AS type, filename FROM ({objects})"
+        sql = f"SELECT count(*), min(filename) FROM ({found}) WHERE type NOT IN ('NULL', '{kind}')"
+        [(strange, file)] = connection.execute(sql).fetchall()
+        if strange:
             field = path.replace("[*]", "[]").replace('"', "").removeprefix("$").removeprefix(".") or "itself"
             return (
                 f"{table.name}: field {field} is not the {kind.lower()} it is declared to be in {strange} records of "
-                f"{pages[0][1].path}. Nothing was changed."
+                f"{_path(pages, file)}. Nothing was changed."
             )
     return f"{table.name}: an answer of {pages[0][1].path} has another shape than declared. Nothing was changed."
 
@@ -361,7 +416,10 @@ def _drift(
             "JOIN pages USING (filename) GROUP BY company_uuid"
         ).fetchall()
         for company, structure in found:
-            drift[company] |= set(_undeclared(json.loads(structure), table, "", {"company_uuid"}))
+            fields = json.loads(structure)
+            for at in _foreign_lists(fields, table):
+                raise LoadError(_foreign(table, f"field {at}"))
+            drift[company] |= set(_undeclared(fields, table, "", {"company_uuid"}))
     new = [(company, table.name, field, seen_at.isoformat()) for company, fields in drift.items() for field in fields]
     if new:
         columns = ("company_uuid", "source", "field", "first_seen")

@@ -404,7 +404,17 @@ class TestACustomField:
 
     @pytest.mark.parametrize(
         ("kind", "value"),
-        [("number", "1.23456789"), ("currency", "0.00001"), ("date", "2026-01-31 10:00:00"), ("number", "1e400")],
+        [
+            ("number", "1.23456789"),
+            ("number", "1e-30"),
+            ("number", "1_000"),
+            ("number", "1e400"),
+            ("number", "1" * 20),
+            ("currency", "0.00001"),
+            ("date", "2026-01-31 10:00:00"),
+            ("date", "2026-01-31T00:00:00"),
+            ("date", "2026-02-31"),
+        ],
     )
     def test_with_more_in_it_than_its_type_holds_is_text(self, employees, kind, value):
         employees.synced(person(custom_fields=[custom("Size", value, kind)]))
