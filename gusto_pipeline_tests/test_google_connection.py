@@ -10,13 +10,14 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from threading import Thread
+from urllib.request import urlopen
 
 import httpx
 import pytest
 
 from gusto_pipeline.config import Settings, load_settings
 from gusto_pipeline.connections.google import GoogleApp, consent
-from gusto_pipeline.connections.sign_in import Obtain, SignInError, Visit, by_browser, unattended
+from gusto_pipeline.connections.sign_in import Obtain, SignInError, Visit, browse, by_browser, unattended
 from gusto_pipeline.google_connection import (
     GoogleStanding,
     connect_google,
@@ -61,6 +62,12 @@ def app(settings: Settings, secret: str = CLIENT_SECRET) -> GoogleApp:
     return GoogleApp(CLIENT_ID, secret, settings.google.redirect_uri, settings.google.base_url)
 
 
+def visited(address: str) -> str:
+    """The page that a browser ends at."""
+    with urlopen(address) as page:
+        return str(page.read().decode())
+
+
 def clicking(choice: str) -> Obtain:
     """A person who chooses at once."""
 
@@ -91,12 +98,10 @@ def test_a_person_consents_in_a_browser_and_jobs_may_write(settings, sandbox):
     pages: list[str] = []
 
     def person(url: str) -> None:
-        with httpx.Client() as browser:
-            page = browser.get(url).text
-            allow = re.search(r'href="([^"]+)">Allow', page)
-            assert allow
-            link = httpx.URL(url).join(allow[1].replace("&amp;", "&"))
-            pages.extend([page, browser.get(link, follow_redirects=True).text])
+        page = visited(url)
+        allow = re.search(r'href="([^"]+)">Allow', page)
+        assert allow
+        pages.extend([page, visited(str(httpx.URL(url).join(allow[1].replace("&amp;", "&"))))])
 
     def announce(url: str) -> None:
         Thread(target=person, args=[url]).start()
@@ -301,7 +306,7 @@ def test_a_service_accounts_key_is_left_to_be_deleted_by_a_person(settings, sand
 
 def test_connect_status_and_disconnect_in_the_terminal(settings, sandbox, command: Command, monkeypatch):
     def person(url: str) -> None:
-        Thread(target=httpx.get, args=[f"{url}&consent=yes"], kwargs={"follow_redirects": True}).start()
+        Thread(target=visited, args=[f"{url}&consent=yes"]).start()
 
     (settings.home / "pipeline.yaml").write_text(f"google: {{redirect_uri: 'http://127.0.0.1:{free_port()}/'}}\n")
     monkeypatch.setattr("webbrowser.open", person)
@@ -323,7 +328,7 @@ def test_signing_in_elsewhere_and_pasting_the_address(settings, sandbox, command
     def ask(question: str, **_: object) -> str:
         url = re.search(r"Visit (\S+)", capture())
         assert url
-        return str(httpx.get(f"{url[1]}&consent=yes").headers["location"])
+        return browse(httpx.URL(f"{url[1]}&consent=yes")).headers["location"]
 
     shown: list[str] = []
     monkeypatch.setattr("gusto_pipeline.cli.console.print", lambda text="", **_: shown.append(str(text)))

@@ -10,6 +10,8 @@ import secrets
 import threading
 import webbrowser
 from collections.abc import Callable, Mapping
+from contextlib import closing
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
@@ -120,8 +122,8 @@ def unattended(redirect_uri: str, visit: Visit) -> tuple[str, str]:
     state = secrets.token_urlsafe(24)
     url = httpx.URL(visit(redirect_uri, state))
     try:
-        response = httpx.get(url)
-    except httpx.RequestError as error:
+        response = browse(url)
+    except (OSError, HTTPException) as error:
         raise SignInError(f"cannot reach {url.host} ({type(error).__name__}): check the network") from error
     if not response.has_redirect_location:
         raise SignInError(
@@ -131,6 +133,18 @@ def unattended(redirect_uri: str, visit: Visit) -> tuple[str, str]:
     if not _same(query.get("state", ""), state):
         raise SignInError("the answer fits no sign-in")
     return _code(query), redirect_uri
+
+
+def browse(url: httpx.URL) -> httpx.Response:
+    """What a server answers a browser; redirects are not followed. Raises OSError and HTTPException.
+
+    Not asked for by httpx, whose log has addresses and redirects: codes are in them.
+    """
+    connect = HTTPSConnection if url.scheme == "https" else HTTPConnection
+    with closing(connect(url.host, url.port, timeout=30)) as connection:
+        connection.request("GET", url.raw_path.decode())
+        answer = connection.getresponse()
+        return httpx.Response(answer.status, headers=answer.getheaders(), content=answer.read())
 
 
 def _code(answer: Mapping[str, str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from urllib.parse import urlencode
@@ -10,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gusto_pipeline.connections.sign_in import SignInError, by_paste
+from gusto_pipeline.connections.sign_in import SignInError, by_paste, unattended
+from gusto_pipeline.sandbox.server import running
 
 HERE = "http://127.0.0.1:8766/"
 
@@ -66,3 +68,12 @@ def test_whatever_is_pasted_ends_in_a_code_or_in_words(text):
     with suppress(SignInError):
         code, _ = pasting(lambda state: text)
         assert code
+
+
+def test_a_code_is_in_no_log(caplog):
+    caplog.set_level(logging.DEBUG)
+    with running(employees=1) as gusto:
+        address = f"{gusto.base_url}/oauth/authorize?response_type=code&client_id={gusto.client_id}"
+        code, _ = unattended(HERE, lambda redirect_uri, state: f"{address}&redirect_uri={redirect_uri}&state={state}")
+        assert code in gusto.authority.codes
+    assert code not in caplog.text
