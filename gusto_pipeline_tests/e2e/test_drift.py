@@ -119,5 +119,5 @@ def test_a_value_that_no_longer_fits_its_type_stops_the_sync_and_keeps_the_sprea
         assert pipeline.spreadsheets() == before
         said = "\n".join(map(cause, result.get_step_failure_events()))
         assert f"employees: field date_of_birth of record {person['uuid']} " in said
-        assert "DATE" in said
+        assert "is not a DATE but text" in said
         assert "private" not in said
