@@ -130,7 +130,9 @@ def connected(home: Path, instance: dg.DagsterInstance | None = None, **sandbox:
         patch.setitem(defaults, "clock", gusto.world.clock.now)
         patch.chdir(home)  # the default folder of dropped CSV files is relative to where people work
         with instance or dg.DagsterInstance.ephemeral() as dagster:
-            yield Pipeline(gusto, load_settings(), dagster)
+            pipeline = Pipeline(gusto, load_settings(), dagster)
+            yield pipeline
+            sys.stderr.write(pipeline.log.getvalue())  # for pytest to show, and `logs` to keep
 
 
 @pytest.fixture
