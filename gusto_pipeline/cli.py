@@ -455,25 +455,27 @@ def demo(
     employees: int = 60,
     home: Annotated[Path, typer.Option(help="Where the demo keeps its files.")] = Path(".gusto_pipeline/demo"),
 ) -> None:
-    """Start a sandbox Gusto and Google, connect to them, sync everything, run a job per format, say what came out."""
+    """Start sandboxes of Gusto, Google and all apps, connect to them, sync everything, run a job per format, carry out
+    the plans for accounts and learners, and say what came out."""
     from gusto_pipeline.cli_demo import demo_sandboxes, show_accounts
 
     started = time.monotonic()
-    with demo_sandboxes(home, companies=companies, employees=employees) as (settings, connected):
-        slugs = [company.slug for company in connected]
+    with demo_sandboxes(home, companies=companies, employees=employees) as sandboxes:
+        settings, slugs = sandboxes.settings, [company.slug for company in sandboxes.companies]
         console.print(
-            f"A sandbox Gusto is up at {settings.gusto.base_url} and connected by OAuth: {', '.join(slugs)}. So are a "
-            f"sandbox Google at {settings.google.base_url} and {len(settings.provisioning.apps)} apps."
+            f"A sandbox Gusto is up at {settings.gusto.base_url} and connected by OAuth: {', '.join(slugs)}. So "
+            f"are a sandbox Google at {settings.google.base_url}, {len(settings.provisioning.apps)} apps and a portal "
+            "of learners."
         )
         good = _materialize(settings, ["sync_everything", "reconcile_accounts"], slugs, with_jobs=True)
         if good:
-            show_accounts(settings, connected[0])
+            show_accounts(sandboxes)
     console.print(f"Done in {time.monotonic() - started:.1f} s.\n")
     if not good:
         sys.exit(1)
     console.print(
         f"Spreadsheets  {_short(settings.spreadsheets_folder / slugs[0])}/employees.xlsx and more beside it\n"
-        f"Report        {_short(settings.reports / slugs[0])}/reconciliation.html, and .xlsx beside it\n"
+        f"Report        {_short(settings.reports / slugs[0])}/reconciliation.html, .xlsx and learners.xlsx beside it\n"
         "Dagster's UI  make ui\n"
         f"DuckDB        .venv/bin/python -c \"import duckdb; duckdb.connect('{_short(settings.analytics)}', "
         "read_only=True).sql('SELECT first_name, last_name, job__title FROM flat.employees LIMIT 5').show()\"",
@@ -494,9 +496,9 @@ def ui(
 
     if not demo:
         sys.exit(serve_ui(load_settings(), port))
-    with demo_sandboxes(home, companies=2, employees=60, fixed_ports=True) as (settings, _):
+    with demo_sandboxes(home, companies=2, employees=60, fixed_ports=True) as sandboxes:
         console.print(f"Dagster's UI: http://127.0.0.1:{port} (stop with Ctrl-C)")
-        sys.exit(serve_ui(settings, port))
+        sys.exit(serve_ui(sandboxes.settings, port))
 
 
 def _obtain(no_browser: bool, paste: bool) -> Obtain:

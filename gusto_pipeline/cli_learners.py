@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from gusto_pipeline import learners
 from gusto_pipeline.cli_accounts import CompanyOption, WhoOption, gusto_if_set_up, one_company, show_applied, show_plan
 from gusto_pipeline.cli_common import JsonOption, complain, console, show
-from gusto_pipeline.config import load_settings
+from gusto_pipeline.config import Settings, load_settings
 from gusto_pipeline.provisioning.learners import Drafted
-from gusto_pipeline.sync import open_store
+from gusto_pipeline.sync import Company, open_store
 
 commands = typer.Typer()
 group = typer.Typer(no_args_is_help=True, help="Learners of a learning portal: keep them in line with Gusto.")
@@ -24,6 +25,7 @@ commands.add_typer(group, name="learners")
 ShrinkOption = Annotated[
     bool, typer.Option("--accept-shrink", help="Take a portal's list that has lost more than a fifth.")
 ]
+NowOption = Annotated[bool, typer.Option("--now", help="Read the portal afresh first.")]
 
 
 @group.command("plan")
@@ -77,22 +79,27 @@ def sync(
 
 
 @group.command("pending")
-def pending(company: CompanyOption = None, as_json: JsonOption = False) -> None:
-    """Open invitations, as of the last reading of the portal, and when each link ends."""
+def pending(company: CompanyOption = None, now: NowOption = False, as_json: JsonOption = False) -> None:
+    """Open invitations and when each link ends, as of the last reading of the portal."""
     settings = load_settings()
-    rows = learners.pending(settings, one_company(settings, company))
+    of = _looked_at(settings, company, now)
+    rows = learners.pending(settings, of)
     show(rows, ["person", "email", "invited_at", "link_ends_at", "expired", "mails_from_us"], as_json)
+    Console(stderr=True).print(_as_of(settings, of), highlight=False, soft_wrap=True)
 
 
 @group.command("export")
 def export(
     file: Annotated[Path | None, typer.Argument(help="Where to; else among the reports.")] = None,
     company: CompanyOption = None,
+    now: NowOption = False,
 ) -> None:
-    """Write all learners, as of the last reading, with when they were invited, as CSV."""
+    """Write all learners with when they were invited, as of the last reading of the portal, as CSV."""
     settings = load_settings()
-    written = learners.export(settings, one_company(settings, company), file.absolute() if file else None)
-    console.print(f"Wrote {sum(written.sheets.values())} learners to {written.path}.", highlight=False, soft_wrap=True)
+    of = _looked_at(settings, company, now)
+    written = learners.export(settings, of, file.absolute() if file else None)
+    count = sum(written.sheets.values())
+    console.print(f"Wrote {count} learners to {written.path}. {_as_of(settings, of)}", highlight=False, soft_wrap=True)
 
 
 @group.command("attributes")
@@ -101,6 +108,21 @@ def attributes(company: CompanyOption = None, as_json: JsonOption = False) -> No
     settings = load_settings()
     rows = [asdict(one) for one in learners.attributes(settings, one_company(settings, company))]
     show(rows, ["name", "type", "example"], as_json)
+
+
+def _looked_at(settings: Settings, company: str | None, now: bool) -> Company:
+    """The company of that name, its portal read afresh if that is wanted."""
+    of = one_company(settings, company)
+    if now:
+        learners.read(settings, open_store(settings), of)
+    return of
+
+
+def _as_of(settings: Settings, company: Company) -> str:
+    read_at = learners.last_read(settings, company)
+    if read_at is None:
+        return "The portal was never read; --now reads it."
+    return f"As of {read_at.astimezone(settings.zone):%Y-%m-%d %H:%M %Z}; --now reads the portal afresh."
 
 
 def _said(drafted: Drafted) -> dict[str, object]:

@@ -7,12 +7,12 @@ approvals, brakes and the log are those of every app.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 
@@ -33,7 +33,7 @@ from gusto_pipeline.provisioning.log import Result
 from gusto_pipeline.provisioning.matching import match
 from gusto_pipeline.provisioning.people import refresh_people
 from gusto_pipeline.provisioning.plans import Item, Plan, PlanError, write_plan
-from gusto_pipeline.provisioning.reconciliation import Wanted, note_states
+from gusto_pipeline.provisioning.reconciliation import Wanted, note_states, read_state
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.store import AccountsRefusedError, store_accounts, store_failed_read, values
 from gusto_pipeline.schema import OPEN, PERSONAL
@@ -41,6 +41,7 @@ from gusto_pipeline.spreadsheets.writers import Column, Sheet, Written, write_cs
 from gusto_pipeline.sync import Company, open_warehouse
 from gusto_pipeline.warehouse.flatten import quote
 
+_T = TypeVar("_T")
 WORKBOOK, EXPORT = "learners.xlsx", "learners.csv"
 # Columns of flat.employees that no rule may use although the catalog does not call them pay or secret, and those that
 # say nothing about people.
@@ -134,20 +135,76 @@ def plan(
     accept_shrink: take a list of learners that has lost more than a fifth. Raises AppError when the portal cannot be
     read whole, RuleError for a rule that cannot be followed at all, and PeopleError before the first sync.
     """
-    rules, warehouse = rules_of(settings, company), open_warehouse(settings)
+    return _plan(settings, store, company, accept_shrink, clock)
+
+
+def _plan(
+    settings: Settings,
+    store: ConnectionStore,
+    company: Company,
+    accept_shrink: bool,
+    clock: Clock,
+    *,
+    people_too: bool = True,
+) -> Planned:
+    rules = rules_of(settings, company)
+    with open_warehouse(settings).write() as connection:
+        learners.prepare(connection)
+        remembered = learners.groups_of_rules(connection, company.uuid)
+
+    def ask(session: Session) -> Portal:
+        return _portal(session, rules, remembered)
+
+    with _just_read(settings, store, company, ask, accept_shrink, clock, people_too) as (connection, seen, portal):
+        drafted = learners.draft(connection, company.slug, company.uuid, rules, portal, seen.at)
+    path = write_plan(drafted.plan, settings.plans / company.slug)
+    return Planned(drafted, path, len(seen.snapshot.accounts), seen.requests)
+
+
+def read(
+    settings: Settings, store: ConnectionStore, company: Company, *, accept_shrink: bool = False, clock: Clock = utcnow
+) -> None:
+    """Read the portal's learners and invitations afresh, and whose they are. Raises as `plan` does."""
+    with open_warehouse(settings).write() as connection:
+        learners.prepare(connection)
+    with _just_read(settings, store, company, lambda session: None, accept_shrink, clock):
+        pass
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A reading of the portal. at: when it was kept. requests: how many were made, for all that was asked."""
+
+    snapshot: Snapshot
+    at: datetime
+    requests: int
+
+
+@contextmanager
+def _just_read(
+    settings: Settings,
+    store: ConnectionStore,
+    company: Company,
+    ask: Callable[[Session], _T],
+    accept_shrink: bool,
+    clock: Clock,
+    people_too: bool = True,
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, _Seen, _T]]:
+    """The transaction in which what the portal has is kept and its learners are matched with people.
+
+    Gives with it what was read and what was asked beside. people_too: bring people in line with what is staged first.
+    """
+    warehouse = open_warehouse(settings)
 
     def session(slug: str) -> Session:
         return open_session(settings, store, slug, company, clock=clock)
 
-    with warehouse.write() as connection:
-        learners.prepare(connection)
-        remembered = learners.groups_of_rules(connection, company.uuid)
     apply.settle(company.uuid, warehouse, session, clock=clock)
     try:
         with session(PORTAL) as portal_session:
             before = portal_session.requests
             snapshot = read_accounts(portal_session, portal_session.record["tenant_id"])
-            portal = _portal(portal_session, rules, remembered)
+            asked = ask(portal_session)
             requests = portal_session.requests - before
     except AppError as error:
         with warehouse.write() as connection:
@@ -157,16 +214,15 @@ def plan(
     try:
         with warehouse.write() as connection:
             _keep(connection, company, snapshot, accept_shrink, now)
-            refresh_people(connection, company.uuid, now)
+            if people_too:
+                refresh_people(connection, company.uuid, now)
             learners.link_created(connection, company.uuid, now)
             match(connection, company.uuid, [PORTAL], now, domains=settings.provisioning.domains)
-            drafted = learners.draft(connection, company.slug, company.uuid, rules, portal, now)
+            yield connection, _Seen(snapshot, now, requests), asked
     except AccountsRefusedError as error:
         with warehouse.write() as connection:
             store_failed_read(connection, company.uuid, PORTAL, now, str(error), snapshot.requests)
         raise IncompleteReadError(str(error)) from error
-    path = write_plan(drafted.plan, settings.plans / company.slug)
-    return Planned(drafted, path, len(snapshot.accounts), requests)
 
 
 def sync(
@@ -211,10 +267,16 @@ def sync(
         applied = carried_out(planned.drafted.plan)
         if any(done.item.action == "reactivate" and done.result is Result.DONE for done in applied.done):
             # Only now can be seen, and changed, what the portal has of those who are back.
-            planned = plan(settings, store, company, accept_shrink=accept_shrink, clock=clock)
+            planned = _plan(settings, store, company, accept_shrink, clock, people_too=False)
             after = carried_out(planned.drafted.plan)
             applied = Applied((*applied.done, *after.done), after.waiting)
         return Brought(planned, applied, write_report(settings, company, planned.drafted, clock=clock))
+
+
+def last_read(settings: Settings, company: Company, *, clock: Clock = utcnow) -> datetime | None:
+    """When the portal was last read whole; None before the first time."""
+    with _prepared(settings) as connection:
+        return read_state(connection, company.uuid, PORTAL, clock())[2]
 
 
 def pending(settings: Settings, company: Company, *, clock: Clock = utcnow) -> list[dict[str, Any]]:

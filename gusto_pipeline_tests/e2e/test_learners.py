@@ -208,6 +208,28 @@ def test_an_invitation_is_shown_until_accepted_and_its_end_as_well(school, comma
     assert set(shown) <= {row["email"] for row in rows}
 
 
+def test_what_is_listed_says_as_of_when_and_is_read_afresh_on_demand(school, command, tmp_path):
+    school.configure(mode="observe")
+    assert "never read" in command("learners", "pending").err
+    pupil = school.add(school.people()[0])
+    school.sync()
+    read_at = learners.last_read(load_settings(), school.pipeline.company)
+    school.directory.add("new@customer.example", "Nina", "New", state="invited", invited_at=school.now())
+    said = command("learners", "pending", "--json")
+    assert json.loads(said.out) == []
+    assert f"As of {read_at.astimezone(load_settings().zone):%Y-%m-%d %H:%M}" in said.err
+
+    said = command("learners", "pending", "--now", "--json")
+    assert [row["email"] for row in json.loads(said.out)] == ["new@customer.example"]
+    assert learners.last_read(load_settings(), school.pipeline.company) > read_at
+    school.directory.change(pupil, "deleted")
+    for option, count in (([], 2), (["--now"], 1)):
+        said = command("learners", "export", str(tmp_path / "all.csv"), *option)
+        assert f"Wrote {count} learners" in said.out
+        assert "As of " in said.out
+    assert school.writes() == []
+
+
 @pytest.mark.parametrize(("how", "step"), [("active", "called"), ("pending", "called"), ("pending", "ended")])
 def test_a_run_that_dies_at_any_boundary_doubles_nothing(school, how, step):
     class Died(BaseException):

@@ -24,7 +24,7 @@ def answers(url: str) -> bool:
 
 
 def test_each_is_where_it_is_said_to_be_until_it_is_left():
-    with everything(["slack", "okta"], **WANTED) as places:
+    with everything(["slack", "okta"], **WANTED) as (places, _):
         urls = [places[one]["base_url"] for one in ("gusto", "google")]
         urls += [app["base_url"] for app in places["apps"].values()]
         assert places["apps"].keys() == {"slack", "okta"}
@@ -37,7 +37,7 @@ def test_each_is_where_it_is_said_to_be_until_it_is_left():
 def test_they_end_with_whoever_started_them_however_that_ends():
     code = (
         "import os, sys; from gusto_pipeline.sandbox.everything import everything\n"
-        f"with everything([], **{WANTED!r}) as places:\n"
+        f"with everything([], **{WANTED!r}) as (places, _):\n"
         "    print(places['gusto']['base_url'], flush=True); sys.stdin.read()"
     )
     pipe = subprocess.PIPE
