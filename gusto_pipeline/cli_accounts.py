@@ -172,13 +172,16 @@ WhoOption = Annotated[str | None, typer.Option("--by", help="Who decides, for th
 def plan_command(
     company: CompanyOption = None,
     read: Annotated[bool, typer.Option(help="Read every app's accounts first.")] = True,
+    accept_shrink: Annotated[
+        bool, typer.Option("--accept-shrink", help="Take lists of accounts that have lost more than a fifth.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Say what should be done to which account, and why. Exit code 0: nothing; 2: something; nothing is done."""
     settings, store = load_settings(), open_store(load_settings())
     of = one_company(settings, company)
     if read:
-        for one in reconcile.refresh_accounts(settings, store, of):
+        for one in reconcile.refresh_accounts(settings, store, of, accept_shrink=accept_shrink):
             if one.problem:
                 complain(f"{one.slug}: {one.problem}")
     made = reconcile.reconcile(settings, store, of)

@@ -131,7 +131,7 @@ def _stored(
         try:
             store_accounts(
                 connection, company.uuid, slug, found.tenant, found.accounts, found.read_at, found.requests,
-                accept_shrink=accept_shrink,
+                accept_shrink=accept_shrink, removed=log.taken_away(connection, company.uuid, slug),
             )  # fmt: skip
             counts = Counter(str(account.status) for account in found.accounts)
             return AppRead(slug, len(found.accounts), counts, found.requests, found.tenant.name, "", found.read_at)

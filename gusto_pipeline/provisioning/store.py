@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
@@ -70,11 +70,13 @@ def store_accounts(
     requests: int,
     *,
     accept_shrink: bool = False,
+    removed: Collection[str] = (),
 ) -> None:
     """Replace a company's accounts of an app by a complete list read at `read_at` in so many requests.
 
-    `accept_shrink` takes a list that has lost more than a fifth of the last good one. Raises AccountsRefusedError,
-    having changed nothing, when it did so unasked, when an account has no id, or when two have the same.
+    `accept_shrink` takes a list that has lost more than a fifth of the last good one, beside accounts that are
+    `removed`: by us. Raises AccountsRefusedError, having changed nothing, when it did so unasked, when an account has
+    no id, or when two have the same.
     """
     prepare(connection)
     ids = [account.id for account in accounts]
@@ -88,11 +90,15 @@ def store_accounts(
         raise AccountsRefusedError(
             f"{app} listed {ids.count('')} accounts of {tenant.name} without an id. The last good list is kept."
         )
-    before = last_count(connection, company, app)
-    if before and not accept_shrink and (not ids or (before >= _SMALL and len(ids) < 0.8 * before)):
+    before = last_count(connection, company, app) or 0
+    ours = _gone(connection, company, app, ids, removed) if len(ids) < before else 0
+    expected = before - ours
+    if expected > 0 and not accept_shrink and (not ids or (before >= _SMALL and len(ids) < 0.8 * expected)):
+        taken = f", of which we have taken away {ours}" if ours else ""
         raise AccountsRefusedError(
-            f"{app} listed only {len(ids)} accounts of {tenant.name} where the last good list had {before}. That one "
-            "is kept; if the accounts are really gone, read once with accept_shrink."
+            f"{app} listed only {len(ids)} accounts of {tenant.name} where the last good list had {before}{taken}. "
+            "That one is kept; if the accounts are really gone, read once with accept_shrink: gusto-pipeline plan "
+            "--accept-shrink"
         )
     connection.execute(f"DELETE FROM provisioning.accounts WHERE {of(company, app)}")
     at = read_at.isoformat()
@@ -106,6 +112,14 @@ def store_accounts(
         {"company_uuid": company, "app": app, "read_at": at, "complete": True, "accounts": len(ids)}
         | {"tenant_id": tenant.id, "tenant_name": tenant.name, "requests": requests},
     )
+
+
+def _gone(
+    connection: duckdb.DuckDBPyConnection, company: str, app: str, ids: Iterable[str], removed: Collection[str]
+) -> int:
+    """How many of `removed` the last good list had and `ids` lack."""
+    known = connection.execute(f"SELECT account_id FROM provisioning.accounts WHERE {of(company, app)}").fetchall()
+    return len({id for (id,) in known if id in removed} - set(ids))
 
 
 def store_failed_read(

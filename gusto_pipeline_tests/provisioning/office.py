@@ -392,11 +392,13 @@ class Office:
                 "employments": spells, "leaves": [], "zone": human.zone}
             )  # fmt: skip
         with self.memory.write() as connection:
-            last_seen = dict(connection.execute("SELECT person_id, last_seen FROM provisioning.people").fetchall())
+            query = f"SELECT person_id, last_seen FROM provisioning.people WHERE company_uuid = '{COMPANY.uuid}'"
+            last_seen = dict(connection.execute(query).fetchall())
             for person in people:
                 at = last_seen.get(person["person_id"], self.now)
                 person.setdefault("last_seen", at.isoformat())
-            connection.execute("DELETE FROM provisioning.people; DELETE FROM provisioning.records")
+            for table in ("people", "records"):
+                connection.execute(f"DELETE FROM provisioning.{table} WHERE company_uuid = '{COMPANY.uuid}'")
             connection.execute(f"INSERT INTO provisioning.people BY NAME {values(_PEOPLE, people)}")
             connection.execute(f"INSERT INTO provisioning.records BY NAME {values(_RECORDS, records)}")
 
@@ -407,15 +409,17 @@ class Office:
     def _evidence(self, connection: duckdb.DuckDBPyConnection, slug: str) -> None:
         """Link by address what is one person's only; what has somebody's name is perhaps theirs."""
 
+        where = f"company_uuid = '{COMPANY.uuid}' AND app = '{slug}'"
+
         def rows(sql: str) -> list[tuple[Any, ...]]:
-            return connection.execute(f"{sql} WHERE app = '{slug}'").fetchall()
+            return connection.execute(f"{sql} WHERE {where}").fetchall()
 
         accounts = rows("SELECT account_id, emails, display_name, status FROM provisioning.accounts")
         there = {row[0] for row in accounts}
         linked = dict(rows("SELECT account_id, person_id FROM provisioning.links"))
         refused = set(rows("SELECT account_id, person_id FROM provisioning.refusals"))
         marked = {row[0] for row in rows("SELECT account_id FROM provisioning.marks")}
-        connection.execute(f"DELETE FROM provisioning.candidates WHERE app = '{slug}'")
+        connection.execute(f"DELETE FROM provisioning.candidates WHERE {where}")
         maybe = []
         for id, emails, name, status in accounts:
             if id in linked or id in marked or status == "deleted":
@@ -425,9 +429,7 @@ class Office:
             called = [h for h in people if h.name == name]
             if len(fits) == 1 and not [a for a, p in linked.items() if p == fits[0].id and a in there]:
                 linked[id] = fits[0].id
-                connection.execute(
-                    f"DELETE FROM provisioning.links WHERE app = '{slug}' AND person_id = '{fits[0].id}'"
-                )
+                connection.execute(f"DELETE FROM provisioning.links WHERE {where} AND person_id = '{fits[0].id}'")
                 connection.execute(
                     "INSERT INTO provisioning.links (company_uuid, app, account_id, person_id, origin, who, evidence) "
                     f"VALUES ('{COMPANY.uuid}', '{slug}', '{id}', '{fits[0].id}', 'automatic', 'evidence', "

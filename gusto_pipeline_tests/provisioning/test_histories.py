@@ -1,7 +1,7 @@
 """Whatever happens in whatever order, from deciding to carrying out: no promise is broken, and all comes to rest.
 
-Each history is one person's, with accounts in two apps; a dozen of them happen in one company, where they meet brakes,
-approvals and troubles of the apps. `GUSTO_HISTORIES` says how many are lived through.
+Each history is one person's, with accounts in two apps; two dozen of them happen in one company, where they meet
+brakes, approvals and troubles of the apps. `GUSTO_HISTORIES` says how many are lived through.
 """
 
 from __future__ import annotations
@@ -102,7 +102,8 @@ PERSONAL = [name for name in EVENTS if name not in (*RUNS, *SHARED)]
 DAYS = st.lists(
     st.tuples(
         st.lists(
-            st.tuples(st.sampled_from(PERSONAL), st.integers(0, PEOPLE), st.sampled_from(("okta", "asana"))), max_size=9
+            st.tuples(st.sampled_from(PERSONAL), st.integers(0, PEOPLE), st.sampled_from(("okta", "asana"))),
+            max_size=18,
         ),
         st.tuples(st.sampled_from(SHARED), st.just(0), st.sampled_from(("okta", "asana"))),
         st.tuples(st.sampled_from(RUNS), st.just(0), st.just("okta")),

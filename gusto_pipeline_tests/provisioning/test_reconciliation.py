@@ -18,6 +18,7 @@ from gusto_pipeline_tests.provisioning.office import (
     DAY,
     HOUR,
     MINUTE,
+    PEOPLE,
     SECOND,
     Human,
     Memory,
@@ -228,6 +229,65 @@ def test_the_last_word_by_hand_counts_whatever_the_clock_said(office):
     office.now -= HOUR
     office.wants(human, okta, wanted=True)
     assert rules(office, human) == ["A2"]
+
+
+# -- what cannot be right -------------------------------------------------------------------------------------
+
+
+def also_employed(office: Office, account_id: str, *, tenant: str = "t1", last_day: str | None = None) -> None:
+    """The Okta account is also that of somebody in another connected company of ours."""
+    ends = f"DATE '{last_day}'" if last_day else "NULL"
+    office.memory.query(
+        "INSERT INTO provisioning.people (company_uuid, person_id, name, vanished, last_day) "
+        f"VALUES ('c2', 'p0', 'Given0 Family0', false, {ends}); "
+        "INSERT INTO provisioning.links (company_uuid, app, account_id, person_id) "
+        f"VALUES ('c2', 'okta', '{account_id}', 'p0'); "
+        "INSERT INTO provisioning.account_reads (company_uuid, app, read_at, complete, accounts, tenant_id) "
+        f"VALUES ('c2', 'okta', '{office.now.isoformat()}', true, 13, '{tenant}')"
+    )
+
+
+def test_who_left_one_company_and_works_for_another_keeps_the_account_both_share(office):
+    human, okta = someone(office), office.apps["okta"]
+    office.dismissed(human, okta, -7)
+    office.read_and_plan()
+    also_employed(office, "okta1")
+    assert rules(office, human) == ["P1"]
+    evidence = office.memory.query("SELECT evidence FROM provisioning.decisions WHERE rule = 'P1'")[0][0]
+    assert "it is also Given0 Family0's, who works for another connected company" in evidence
+    office.sweep(approved=True)
+    assert okta.of(human).status is Status.ACTIVE
+
+
+@pytest.mark.parametrize("other", [{"tenant": "t2"}, {"last_day": "2026-06-01"}])
+def test_an_account_of_another_tenant_or_of_a_former_employee_elsewhere_keeps_nobody_in(office, other):
+    human, okta = someone(office), office.apps["okta"]
+    office.dismissed(human, okta, -7)
+    office.read_and_plan()
+    also_employed(office, "okta1", **other)
+    swept(office)
+    assert okta.of(human).status is Status.SUSPENDED
+
+
+def test_a_list_that_is_shorter_by_what_we_removed_ourselves_is_believed(office):
+    asana = office.apps["asana"]
+    for n in range(10):
+        office.dismissed(someone(office, n), asana, -7)
+    swept(office)
+    assert len(asana.accounts) < 0.8 * PEOPLE
+    assert rules(office, someone(office), "asana") == ["G3"]
+
+
+def test_an_app_that_lists_an_account_twice_is_not_acted_on(office):
+    human, okta = someone(office), office.apps["okta"]
+    office.sweep()
+    office.dismissed(human, okta, -7)
+    okta.trouble = "twice"
+    swept(office)
+    assert okta.of(human).status is Status.ACTIVE
+    problem = office.memory.query("SELECT problem FROM provisioning.account_reads WHERE NOT complete")[0][0]
+    assert "is listed twice" in problem
+    assert rules(office, human) == ["U1"]
 
 
 # -- what changes in Gusto ------------------------------------------------------------------------------------

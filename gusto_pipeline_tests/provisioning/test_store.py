@@ -121,6 +121,20 @@ def test_a_list_that_lost_more_than_a_fifth_is_only_taken_if_asked_to(hr, before
     assert len(stored(hr)) == now
 
 
+@pytest.mark.parametrize(
+    ("now", "ours", "refused"), [(70, 30, False), (70, 13, False), (70, 12, True), (0, 100, False), (0, 99, True)]
+)
+def test_what_we_have_taken_away_ourselves_does_not_count_as_lost(hr, now, ours, refused):
+    store(hr, numbered(100))
+    removed = [account.id for account in numbered(100)[100 - ours :]]
+    if refused:
+        with pytest.raises(AccountsRefusedError, match=f"had 100, of which we have taken away {ours}"):
+            store(hr, numbered(now), NOW + HOUR, removed=removed)
+    else:
+        store(hr, numbered(now), NOW + HOUR, removed=removed)
+    assert len(stored(hr)) == (100 if refused else now)
+
+
 def test_in_a_warehouse_file_a_refused_list_leaves_no_trace(tmp_path):
     warehouse = Warehouse(tmp_path / "warehouse.duckdb", [])
     with warehouse.write() as connection:
