@@ -18,6 +18,7 @@ WORKER = os.environ.get("PYTEST_XDIST_WORKER")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.option.log_file = str(LOGS / f"{WORKER or 'main'}.log")
+    config.option.log_file_mode = "a"  # who configures logging, as Dagster does, closes all files; these open again
     config.option.log_file_level = "DEBUG"
 
 

@@ -186,9 +186,10 @@ def test_looking_where_there_is_nothing_to_find_is_an_error(demo, tmp_path, caps
 def test_all_that_tests_log_and_print_is_kept_of_every_worker(tmp_path):
     test = tmp_path / "test_it.py"
     test.write_text(
-        "import logging, os, pytest\n"
+        "import logging.config, os, pytest\n"
         "@pytest.mark.parametrize('n', range(8))\n"
         "def test_it(n):\n"
+        "    logging.config.dictConfig({'version': 1, 'disable_existing_loggers': False})\n"  # as Dagster does
         "    logging.getLogger('httpx').debug('said by httpx')\n"
         "    os.system('echo said by a process >&2')\n"
     )
