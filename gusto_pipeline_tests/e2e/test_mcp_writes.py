@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 import sys
@@ -79,8 +80,9 @@ def url(pipeline, now):
 
 
 @pytest.fixture
-def as_of(pipeline, url):
+def as_of(pipeline, url, caplog):
     """Calls a tool over HTTP as somebody."""
+    caplog.set_level(logging.INFO, logger="mcp.client")  # what an assistant sends is in its own log alone
 
     def call(caller, tool, **arguments):
         secret, _ = issue_token(pipeline.settings, caller, days=1)
