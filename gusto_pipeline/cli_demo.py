@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from gusto_pipeline import learners
@@ -119,6 +121,7 @@ def demo_sandboxes(home: Path, *, companies: int, employees: int, fixed_ports: b
 
     The settings are in the environment too, so that Dagster's processes find the same.
     """
+    Thread(target=import_module, args=["gusto_pipeline.automation.launch"]).start()  # Dagster, while sandboxes start
     ports = (SANDBOX_PORT, GOOGLE_PORT) if fixed_ports else (0, 0)
     wanted: dict[str, Any] = {"companies": companies, "employees": employees, "spreadsheet": SPREADSHEET}
     with everything(EVERY, **wanted, ports=ports) as (places, meanwhile):
