@@ -304,11 +304,11 @@ def attributes(settings: Settings, company: Company, *, clock: Clock = utcnow) -
 
 
 def write_report(settings: Settings, company: Company, drafted: Drafted, *, clock: Clock = utcnow) -> Path:
-    """Pending invitations, values that do not fit, and all learners, as a workbook."""
+    """Pending invitations, values that do not fit, and all learners, as a workbook. For after a plan."""
     misfits = [asdict(each) | {"people": "; ".join(each.people)} for each in drafted.misfits]
     types = dict.fromkeys(("field", "value", "nearest", "attribute", "people"), "VARCHAR")
     problems = [{"problem": text} for text in drafted.problems]
-    with _prepared(settings) as connection:
+    with open_warehouse(settings).read() as connection:
         sheets = [
             _sheet(connection, "Pending invitations", learners.pending_query(company.uuid, clock())),
             _sheet(connection, "Values that do not fit", values(types, misfits)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -173,7 +173,7 @@ def item_of(
         due_at=due.isoformat() if due else None,
         needs_approval=mode == Mode.APPROVE,
         employed_since=str(decision.subject.employed_since) if decision.subject.employed_since else None,
-        inputs={name: None if value is None else str(value) for name, value in asdict(decision.inputs).items()},
+        inputs={name: None if value is None else str(value) for name, value in vars(decision.inputs).items()},
         evidence=decision.evidence,
         new=new,
     )

@@ -11,7 +11,7 @@ import json
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,7 @@ class Plan:
     @property
     def hash(self) -> str:
         """Of all that it says, not of when it was written."""
-        what = [asdict(item) for item in (*self.items, *self.questions)]
+        what = [vars(item) for item in (*self.items, *self.questions)]
         return hashlib.sha256(_canonical([self.company_uuid, len(self.items), what]).encode()).hexdigest()
 
     @property
@@ -102,8 +102,8 @@ def write_plan(plan: Plan, folder: Path) -> Path:
         "company_uuid": plan.company_uuid,
         "made_at": plan.made_at.isoformat(),
         "hash": plan.hash,
-        "items": [{"id": item.id} | asdict(item) for item in plan.items],
-        "questions": [{"id": item.id} | asdict(item) for item in plan.questions],
+        "items": [{"id": item.id} | vars(item) for item in plan.items],
+        "questions": [{"id": item.id} | vars(item) for item in plan.questions],
     }
     descriptor, temporary = tempfile.mkstemp(prefix=".plan-", dir=folder)  # made 0600
     try:
@@ -156,8 +156,8 @@ class Difference:
 
 def compare(old: Plan, new: Plan) -> Difference:
     """Items by everything they say, so that a changed reason counts as well."""
-    before = {_canonical(asdict(item)): item for item in old.items}
-    after = {_canonical(asdict(item)): item for item in new.items}
+    before = {_canonical(vars(item)): item for item in old.items}
+    after = {_canonical(vars(item)): item for item in new.items}
     gone = tuple(item for key, item in before.items() if key not in after)
     return Difference(gone, tuple(item for key, item in after.items() if key not in before))
 

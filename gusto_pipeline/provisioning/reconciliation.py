@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -404,6 +404,8 @@ def _taken_away(
         "HAVING arg_max(i.action, o.ended_at) IN ('suspend', 'delete', 'cancel_invitation')"
     ).fetchall()
     taken = {account_id: _Taken(action, at, since) for account_id, action, at, since in rows}
+    if not taken:
+        return {}, frozenset()
     alive = dict(
         connection.execute(
             "SELECT account_id, max(seen_at) FROM provisioning.account_states "
@@ -525,7 +527,7 @@ def keep(
     connection.execute(f"DELETE FROM provisioning.decisions WHERE {of(company_uuid, '')}")
     rows = []
     for one in decisions:
-        inputs = {name: None if value is None else str(value) for name, value in asdict(one.inputs).items()}
+        inputs = {name: None if value is None else str(value) for name, value in vars(one.inputs).items()}
         rows.append(
             {
                 "company_uuid": company_uuid,
