@@ -37,7 +37,7 @@ _ACCOUNTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
 _ONLY_IN = {
     RENAMED: (),
     RETURNS: ("microsoft_365", "okta", "slack"),
-    "Cristian Dickerson": ("asana", "dropbox", "github", "google_workspace", "okta", "slack"),  # whose contract ended
+    "Cristian Dickerson": ("asana", "github", "okta", "slack"),  # whose contract ended
 }
 
 
