@@ -20,6 +20,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.log_file = str(LOGS / f"{WORKER or 'main'}.log")
     config.option.log_file_mode = "a"  # who configures logging, as Dagster does, closes all files; these open again
     config.option.log_file_level = "DEBUG"
+    config.option.log_level = "WARNING"  # what tests see of logs is what they see without this
 
 
 def pytest_runtest_logstart(nodeid: str) -> None:
