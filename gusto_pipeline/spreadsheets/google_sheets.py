@@ -34,6 +34,7 @@ from gusto_pipeline.spreadsheets.sheets import (
     typed_query,
     unique,
 )
+from gusto_pipeline.warehouse.flatten import literal
 
 __all__ = ["GoogleSheetsError", "WrittenGoogleSheet", "google_client", "write_google_sheet"]
 
@@ -149,7 +150,7 @@ def write_google_sheet(
     if not sheets:
         raise SpreadsheetError(f"{where}: there is nothing to write; give at least one sheet")
     try:
-        connection.execute("SELECT timezone(?, TIMESTAMPTZ 'epoch')", [timezone])
+        connection.execute(f"SELECT timezone({literal(timezone)}, TIMESTAMPTZ 'epoch')")
     except duckdb.Error:
         raise SpreadsheetError(f'{where}: unknown time zone "{timezone}"; use a name like "America/Denver"') from None
     taken: set[str] = set()

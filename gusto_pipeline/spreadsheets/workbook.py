@@ -28,7 +28,7 @@ from gusto_pipeline.spreadsheets.writers import (
     write_parquet,
     write_xlsx,
 )
-from gusto_pipeline.warehouse.flatten import Rows
+from gusto_pipeline.warehouse.flatten import Rows, literal
 from gusto_pipeline.warehouse.warehouse import Warehouse
 
 # A date that never changes, so that the same data makes the same file.
@@ -101,11 +101,11 @@ def _about(
     timezone: str,
 ) -> About:
     """What "Read me" says of the present data, before they are compared with an earlier version."""
-    names = connection.execute("SELECT name FROM meta.companies WHERE company_uuid = $1", [company_uuid]).fetchall()
+    of_company = f"company_uuid = {literal(company_uuid)}"
+    names = connection.execute(f"SELECT name FROM meta.companies WHERE {of_company}").fetchall()
     synced_at = connection.execute(
-        "SELECT max(finished_at) FROM meta.syncs "
-        "WHERE company_uuid = $1 AND status = 'ok' AND category IN (SELECT unnest($2::VARCHAR[]))",
-        [company_uuid, list(subject.categories)],
+        f"SELECT max(finished_at) FROM meta.syncs WHERE {of_company} AND status = 'ok' "
+        f"AND category IN ({', '.join(map(literal, subject.categories))})"
     ).fetchall()[0][0]
     return About(
         company=names[0][0] if names else company_uuid,

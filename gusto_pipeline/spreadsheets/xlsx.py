@@ -30,6 +30,7 @@ from gusto_pipeline.spreadsheets.sheets import (
     typed_query,
     unique,
 )
+from gusto_pipeline.warehouse.flatten import literal
 
 MAX_ROWS = 1_048_575  # below the header
 MAX_COLUMNS = 16_384
@@ -77,7 +78,8 @@ def write_workbook(
     if not sheets:
         raise SpreadsheetError(f"{path}: a workbook needs at least one sheet")
     try:
-        connection.execute("SELECT timezone(?, TIMESTAMPTZ 'epoch')", [timezone])
+        # Not as a parameter: at the first of those DuckDB imports pandas, 0.3 s and 45 MB.
+        connection.execute(f"SELECT timezone({literal(timezone)}, TIMESTAMPTZ 'epoch')")
     except duckdb.Error:
         raise SpreadsheetError(f'{path}: unknown time zone "{timezone}"; use a name like "America/Denver"') from None
     fronts = [front[0]] if front else []
