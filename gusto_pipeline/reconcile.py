@@ -340,14 +340,15 @@ def explain(
     settings: Settings, store: ConnectionStore, company: Company, person: str, slug: str, *, clock: Clock = utcnow
 ) -> list[Decision]:
     """The decisions about one person (id, name or address) in one app, with their reasons. Raises PlanError."""
-    apps = managed_apps(settings, store, company)
-    if slug not in apps:
-        raise PlanError(f"{slug} is not connected for {company.slug}; connected: {', '.join(apps) or 'none'}")
+    connected = [one.slug for one in connected_apps(store, company)]
+    if slug not in connected:
+        raise PlanError(f"{slug} is not connected for {company.slug}; connected: {', '.join(connected) or 'none'}")
+    asked = {slug: (app(slug), wanted_in(settings, slug, company))}
     with looking(settings) as connection:
         found = find_person(connection, company, person)
         if found.out_of_scope:
             raise PlanError(f"nothing is ever done about {found.name}: {found.out_of_scope}")
-        return decide_all(connection, company.uuid, {slug: apps[slug]}, clock(), only=found.id)
+        return decide_all(connection, company.uuid, asked, clock(), only=found.id)
 
 
 @contextmanager

@@ -687,16 +687,11 @@ def legal_inputs() -> Iterator[Inputs]:
 
 
 @functools.cache
-def _decisions() -> dict[Inputs, Rule]:
-    return {inputs: next(rule for rule in RULES if rule.fits(inputs)) for inputs in legal_inputs()}
-
-
 def decide(inputs: Inputs) -> Rule:
     """The first row that fits. Raises ValueError, saying why, for inputs that cannot occur."""
-    rule = _decisions().get(inputs)
-    if rule is None:
-        raise ValueError(f"Cannot decide: {why_illegal(inputs)}. This is a fault in what gathered the inputs.")
-    return rule
+    if why := why_illegal(inputs):
+        raise ValueError(f"Cannot decide: {why}. This is a fault in what gathered the inputs.")
+    return next(rule for rule in RULES if rule.fits(inputs))
 
 
 def rows() -> list[tuple[str, str, str, str, str, str, str]]:
