@@ -243,7 +243,7 @@ def _connected(company: str | None) -> Iterator[tuple[Company, GustoClient]]:
 
 
 def _unfinished(made: Created) -> Path:
-    return load_settings().home / "unfinished" / f"{made.id}.json"
+    return load_settings().unfinished / f"{made.id}.json"
 
 
 def _keep(made: Created) -> None:

@@ -668,6 +668,16 @@ class Settings(_Section):
         return self.home / "profiles"
 
     @property
+    def unfinished(self) -> Path:
+        """Where it is kept how far the creation of an employee has come that could not be finished."""
+        return self.home / "unfinished"
+
+    @property
+    def taken_on(self) -> Path:
+        """Where it is kept who was created from files of new hires, by company."""
+        return self.home / "onboarding"
+
+    @property
     def versions(self) -> Path:
         """Where earlier versions of workbooks are remembered, by company and workbook."""
         return self.home / "versions"

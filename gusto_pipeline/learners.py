@@ -128,25 +128,15 @@ def plan(
     company: Company,
     *,
     accept_shrink: bool = False,
+    people_too: bool = True,
     clock: Clock = utcnow,
 ) -> Planned:
     """Read the portal, and write down what should be done there. Nothing is done.
 
-    accept_shrink: take a list of learners that has lost more than a fifth. Raises AppError when the portal cannot be
-    read whole, RuleError for a rule that cannot be followed at all, and PeopleError before the first sync.
+    accept_shrink: take a list of learners that has lost more than a fifth. people_too: bring people in line with what
+    is staged first. Raises AppError when the portal cannot be read whole, RuleError for a rule that cannot be followed
+    at all, and PeopleError before the first sync.
     """
-    return _plan(settings, store, company, accept_shrink, clock)
-
-
-def _plan(
-    settings: Settings,
-    store: ConnectionStore,
-    company: Company,
-    accept_shrink: bool,
-    clock: Clock,
-    *,
-    people_too: bool = True,
-) -> Planned:
     rules = rules_of(settings, company)
     with open_warehouse(settings).write() as connection:
         learners.prepare(connection)
@@ -267,7 +257,7 @@ def sync(
         applied = carried_out(planned.drafted.plan)
         if any(done.item.action == "reactivate" and done.result is Result.DONE for done in applied.done):
             # Only now can be seen, and changed, what the portal has of those who are back.
-            planned = _plan(settings, store, company, accept_shrink, clock, people_too=False)
+            planned = plan(settings, store, company, accept_shrink=accept_shrink, people_too=False, clock=clock)
             after = carried_out(planned.drafted.plan)
             applied = Applied((*applied.done, *after.done), after.waiting)
         return Brought(planned, applied, write_report(settings, company, planned.drafted, clock=clock))
@@ -275,13 +265,13 @@ def sync(
 
 def last_read(settings: Settings, company: Company, *, clock: Clock = utcnow) -> datetime | None:
     """When the portal was last read whole; None before the first time."""
-    with _prepared(settings) as connection:
+    with reconcile.looking(settings, learners.prepare) as connection:
         return read_state(connection, company.uuid, PORTAL, clock())[2]
 
 
 def pending(settings: Settings, company: Company, *, clock: Clock = utcnow) -> list[dict[str, Any]]:
     """Open invitations as of the last reading, those whose link ends first before the others."""
-    with _prepared(settings) as connection:
+    with reconcile.looking(settings, learners.prepare) as connection:
         found = connection.execute(learners.pending_query(company.uuid, clock()))
         names = [column[0] for column in found.description]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
@@ -289,7 +279,7 @@ def pending(settings: Settings, company: Company, *, clock: Clock = utcnow) -> l
 
 def export(settings: Settings, company: Company, path: Path | None = None) -> Written:
     """Every learner as of the last reading, as CSV that no spreadsheet program takes formulas from."""
-    with _prepared(settings) as connection:
+    with reconcile.looking(settings, learners.prepare) as connection:
         sheet = _sheet(connection, "Learners", learners.export_query(company.uuid))
         return write_csv(connection, sheet, path or settings.reports / company.slug / EXPORT)
 
@@ -318,13 +308,6 @@ def write_report(settings: Settings, company: Company, drafted: Drafted, *, cloc
         path, zone = settings.reports / company.slug / WORKBOOK, settings.provisioning.removal_timezone
         write_xlsx(connection, sheets, path, timezone=zone, created=drafted.plan.made_at)
     return path
-
-
-def _prepared(settings: Settings) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
-    warehouse = open_warehouse(settings)
-    with warehouse.write() as connection:
-        learners.prepare(connection)
-    return warehouse.read()
 
 
 def _sheet(connection: duckdb.DuckDBPyConnection, name: str, query: str) -> Sheet:

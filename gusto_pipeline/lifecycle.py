@@ -122,13 +122,7 @@ def purge(settings: Settings, company: Company) -> Purged:
         )
     spreadsheets = settings.spreadsheets_folder / company.slug
     files = sum(file.is_file() for file in spreadsheets.rglob("*"))
-    homes = (
-        settings.versions,
-        settings.plans,
-        settings.reports,
-        settings.profiles_folder,
-        settings.home / "onboarding",
-    )
+    homes = (settings.versions, settings.plans, settings.reports, settings.profiles_folder, settings.taken_on)
     kept = [home / company.slug for home in homes]
     for folder in (spreadsheets, *kept):
         try:

@@ -24,7 +24,7 @@ from gusto_pipeline.answers.callers import Caller, find_caller, record
 from gusto_pipeline.clock import Clock
 from gusto_pipeline.config import Settings
 from gusto_pipeline.gusto import actions
-from gusto_pipeline.gusto.actions import Created, Person, Status, Warned
+from gusto_pipeline.gusto.actions import Created, FlsaStatus, PaymentUnit, Person, Status, Warned
 from gusto_pipeline.gusto.client import GustoClient
 from gusto_pipeline.gusto.errors import GustoError, MissingScopeError, NotFoundError, NotSentError, ReauthorizeError
 from gusto_pipeline.sync import UnknownCompanyError, open_warehouse
@@ -83,13 +83,8 @@ class Compensation(_Part):
     """What somebody is paid."""
 
     rate: str | None = Field(None, pattern=r"^\d+(\.\d{1,2})?$", description="Money per unit, such as 61000.00")
-    payment_unit: Literal["Hour", "Week", "Month", "Year", "Paycheck"] | None = None
-    flsa_status: (
-        Literal[
-            "Exempt", "Salaried Nonexempt", "Nonexempt", "Owner", "Commission Only Exempt", "Commission Only Nonexempt"
-        ]
-        | None
-    ) = None  # fmt: skip
+    payment_unit: PaymentUnit | None = None
+    flsa_status: FlsaStatus | None = None
     effective_date: _From = None
 
 
@@ -254,7 +249,7 @@ class _Writes:
         return made.keep(self._file(made))
 
     def _file(self, made: Created) -> Path:
-        return self._settings.home / "unfinished" / f"{made.id}.json"
+        return self._settings.unfinished / f"{made.id}.json"
 
 
 def _plain(parts: dict[str, _Part | None]) -> dict[str, Any]:

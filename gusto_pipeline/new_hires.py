@@ -17,7 +17,7 @@ from datetime import date, datetime, time
 from difflib import get_close_matches
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
@@ -25,13 +25,11 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
 from gusto_pipeline.config import nearest
-from gusto_pipeline.gusto.actions import Record
+from gusto_pipeline.gusto.actions import FlsaStatus, PaymentUnit, Record
 
 LARGEST = 10_000_000  # bytes; about 50,000 people
-PAYMENT_UNITS = ("Hour", "Week", "Month", "Year", "Paycheck")
-FLSA_STATUSES = (
-    "Exempt", "Salaried Nonexempt", "Nonexempt", "Owner", "Commission Only Exempt", "Commission Only Nonexempt",
-)  # fmt: skip
+PAYMENT_UNITS: tuple[str, ...] = get_args(PaymentUnit)
+FLSA_STATUSES: tuple[str, ...] = get_args(FlsaStatus)
 
 _SECRETS = {"ssn", "social_security_number", "social_security", "tax_id", "sin"}
 _NO_COLUMN = "the column is missing"

@@ -268,7 +268,7 @@ class _Ledger:
     """Who was created from files, by company and e-mail address: a file each, which names nobody who is finished."""
 
     def __init__(self, settings: Settings, company: Company) -> None:
-        self._folder = settings.home / "onboarding" / company.slug
+        self._folder = settings.taken_on / company.slug
 
     def alone(self) -> FileLock:
         """One file of a company at a time, across processes."""

@@ -112,8 +112,10 @@ def refresh_accounts(
     reads = []
     with open_warehouse(settings).write() as connection:
         prepare(connection)
+        removed = log.taken_away(connection, company.uuid)
         for slug, snapshot in found.items():
-            reads.append(_stored(connection, company, slug, snapshot, accept_shrink, clock()))
+            ours = removed.get(slug, frozenset())
+            reads.append(_stored(connection, company, slug, snapshot, accept_shrink, ours, clock()))
         note_states(connection, company.uuid, {one.slug: one.read_at for one in reads if not one.problem})
     return reads
 
@@ -124,6 +126,7 @@ def _stored(
     slug: str,
     found: Snapshot | AppError,
     accept_shrink: bool,
+    removed: frozenset[str],
     now: datetime,
 ) -> AppRead:
     problem, requests = "", 0
@@ -131,7 +134,7 @@ def _stored(
         try:
             store_accounts(
                 connection, company.uuid, slug, found.tenant, found.accounts, found.read_at, found.requests,
-                accept_shrink=accept_shrink, removed=log.taken_away(connection, company.uuid, slug),
+                accept_shrink=accept_shrink, removed=removed,
             )  # fmt: skip
             counts = Counter(str(account.status) for account in found.accounts)
             return AppRead(slug, len(found.accounts), counts, found.requests, found.tenant.name, "", found.read_at)
@@ -352,11 +355,13 @@ def explain(
 
 
 @contextmanager
-def looking(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A read-only connection that finds every table of provisioning, empty ones before anything was reconciled."""
+def looking(
+    settings: Settings, prepared: Callable[[duckdb.DuckDBPyConnection], None] = prepare
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A read-only connection that finds every table that `prepared` makes, empty where nothing was written."""
     warehouse = open_warehouse(settings)
     with warehouse.write() as connection:
-        prepare(connection)
+        prepared(connection)
     with warehouse.read() as connection:
         yield connection
 

@@ -1,6 +1,7 @@
 """One Gusto grant is one company, and one company is one partition of every asset."""
 
 from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import dagster as dg
@@ -19,6 +20,7 @@ from gusto_pipeline.warehouse.load import LoadError
 from gusto_pipeline.warehouse.warehouse import WarehouseError
 
 OWNERS = ["team:people-data"]
+DAILY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=26))  # once a day, and two hours for it
 
 companies = dg.DynamicPartitionsDefinition(name="companies")
 

@@ -1,19 +1,16 @@
 """Profile exports, in group `spreadsheets`: one asset per declaration in pipeline.yaml's `profiles`."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 
-from gusto_pipeline.assets.companies import OWNERS, companies, each_company, finish
+from gusto_pipeline.assets.companies import DAILY, OWNERS, companies, each_company, finish
 from gusto_pipeline.assets.staging import table_key
 from gusto_pipeline.config import Profile
 from gusto_pipeline.gusto.catalog import CATEGORIES
 from gusto_pipeline.profiles import IDS, export
 from gusto_pipeline.resources.pipeline import PipelineResource
-
-DAILY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=26))  # once a day, and two hours for it
 
 
 def profile_asset(profile: Profile) -> dg.AssetsDefinition:

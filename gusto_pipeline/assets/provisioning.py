@@ -6,12 +6,11 @@ other app and the report can say so.
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 
-from gusto_pipeline.assets.companies import OWNERS, companies, each_company, finish
+from gusto_pipeline.assets.companies import DAILY, OWNERS, companies, each_company, finish
 from gusto_pipeline.assets.staging import table_key
 from gusto_pipeline.gusto.catalog import CATEGORIES
 from gusto_pipeline.provisioning.apps import app
@@ -20,7 +19,6 @@ from gusto_pipeline.reports import Report, write_report
 from gusto_pipeline.resources.pipeline import GustoResource, PipelineResource
 
 PEOPLE_FROM = ("employees", "contractors", "admins", "locations", "time_off")
-DAILY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=26))  # read at least once a day, and two hours
 PLAN = dg.AssetKey("provisioning_plan")
 ACTIONS = dg.AssetKey("provisioning_actions")
 REPORT = dg.AssetKey("provisioning_report")

@@ -151,7 +151,7 @@ def take_on(
 ) -> None:
     employee, parts = _parts(config)
     first_run = context.run.tags.get("dagster/root_run_id", context.run_id)  # of those that executed it again
-    unfinished = pipeline.settings().home / "unfinished" / f"{first_run}.json"
+    unfinished = pipeline.settings().unfinished / f"{first_run}.json"
     with _connected(pipeline, gusto, config.company) as client:
         if unfinished.exists():
             left = Created.from_json(unfinished.read_text(encoding="utf-8"))

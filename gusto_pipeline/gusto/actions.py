@@ -17,7 +17,7 @@ from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 import httpx
@@ -37,6 +37,10 @@ from gusto_pipeline.gusto.errors import (
 )
 
 Record = dict[str, Any]
+PaymentUnit = Literal["Hour", "Week", "Month", "Year", "Paycheck"]
+FlsaStatus = Literal[
+    "Exempt", "Salaried Nonexempt", "Nonexempt", "Owner", "Commission Only Exempt", "Commission Only Nonexempt"
+]
 
 PARTS = ("employee", "home_address", "work_address", "job", "compensation")
 

@@ -227,7 +227,7 @@ def link_created(connection: duckdb.DuckDBPyConnection, company: str, now: datet
         "JOIN provisioning.accounts a ON (a.company_uuid, a.app) = (i.company_uuid, i.app) AND ("
         "  a.account_id = o.account_id OR (lower(a.emails[1]) = lower(i.login) AND a.created_at >= i.intended_at "
         "  - INTERVAL 1 HOUR)) "
-        f"WHERE {of(company, PORTAL).replace('company_uuid', 'i.company_uuid').replace('app =', 'i.app =')} "
+        f"WHERE {_intents_of(company)} "
         "AND i.action IN ('create', 'invite_again') AND o.outcome = 'done' "
         "AND NOT EXISTS (FROM provisioning.links l WHERE l.company_uuid = a.company_uuid AND l.app = a.app "
         "  AND l.account_id = a.account_id) "
@@ -247,7 +247,7 @@ def with_expiry(
 
     The portal does not tell: it counts from when we sent it, else from when it was first seen.
     """
-    sent = {email: at for _, email, at, _ in _sent(connection, company)}
+    sent = _sent(connection, company)
     seen = dict(
         connection.execute(
             f"SELECT account_id, min(seen_at) FROM provisioning.account_states WHERE {of(company, PORTAL)} "
@@ -295,7 +295,7 @@ def draft(
     items, questions, waiting = _newcomers(made, facts, groups)
     for decision in decisions:
         sent = facts.unlisted.get(decision.person.id)
-        if decision.inputs.hr is Hr.ENDED and sent and now < sent + timedelta(hours=72):
+        if decision.inputs.hr is Hr.ENDED and sent and one.invitation_life and now < sent + one.invitation_life:
             why = (
                 f"Has left, and an invitation of {sent:%Y-%m-%d %H:%M %Z} that the portal does not list may still work."
             )
@@ -576,19 +576,21 @@ def note_run(connection: duckdb.DuckDBPyConnection, company: str, now: datetime,
 
 def pending_query(company: str, now: datetime) -> str:
     """SELECT of open invitations: person, email, invited_at, link_ends_at, expired, mails, listed."""
-    app_is = of(company, PORTAL)
+    life = app(PORTAL).invitation_life
+    assert life
+    ends = f"u.sent_at + INTERVAL '{life.total_seconds():.0f} seconds'"
     return (
         f"WITH sent AS ({_SENT.format(where=_intents_of(company))}) "
         "SELECT p.name AS person, a.emails[1] AS email, coalesce(s.sent_at, a.created_at) AS invited_at, "
         f"a.invited_until AS link_ends_at, coalesce(a.invited_until <= TIMESTAMPTZ '{now.isoformat()}', false) "
         "AS expired, coalesce(s.times, 0) AS mails_from_us, true AS listed "
-        f"FROM (FROM provisioning.accounts WHERE {app_is} AND status = 'invited') a "
+        f"FROM (FROM provisioning.accounts WHERE {of(company, PORTAL)} AND status = 'invited') a "
         "LEFT JOIN provisioning.links l USING (company_uuid, app, account_id) "
         "LEFT JOIN provisioning.people p USING (company_uuid, person_id) "
         "LEFT JOIN sent s ON s.email = lower(a.emails[1]) "
         "UNION ALL BY NAME "
-        "SELECT p.name AS person, u.email, u.sent_at AS invited_at, u.sent_at + INTERVAL 72 HOUR AS link_ends_at, "
-        f"u.sent_at + INTERVAL 72 HOUR <= TIMESTAMPTZ '{now.isoformat()}' AS expired, u.times AS mails_from_us, "
+        f"SELECT p.name AS person, u.email, u.sent_at AS invited_at, {ends} AS link_ends_at, "
+        f"{ends} <= TIMESTAMPTZ '{now.isoformat()}' AS expired, u.times AS mails_from_us, "
         f"false AS listed FROM ({_UNLISTED.format(company=literal(company), app=literal(PORTAL))}) u "
         f"LEFT JOIN provisioning.people p ON p.company_uuid = {literal(company)} AND p.person_id = u.person_id "
         "ORDER BY link_ends_at, email"
@@ -633,9 +635,10 @@ def _intents_of(company: str) -> str:
     return f"i.company_uuid = {literal(company)} AND i.app = {literal(PORTAL)}"
 
 
-def _sent(connection: duckdb.DuckDBPyConnection, company: str) -> list[tuple[str, str, datetime, int]]:
+def _sent(connection: duckdb.DuckDBPyConnection, company: str) -> dict[str, datetime]:
+    """When we last invited whom, by address."""
     rows = connection.execute(_SENT.format(where=_intents_of(company))).fetchall()
-    return [(person, email, at, times) for person, email, at, times, _ in rows]
+    return {email: at for _, email, at, *_ in rows}
 
 
 def _unlisted(connection: duckdb.DuckDBPyConnection, company: str) -> dict[str, datetime]:

@@ -123,15 +123,16 @@ def open_intents(connection: duckdb.DuckDBPyConnection, company_uuid: str) -> li
     return [Intent(*row) for row in rows]
 
 
-def taken_away(connection: duckdb.DuckDBPyConnection, company_uuid: str, app: str) -> frozenset[str]:
-    """Ids of the accounts that we took away, whatever became of them since."""
+def taken_away(connection: duckdb.DuckDBPyConnection, company_uuid: str) -> dict[str, frozenset[str]]:
+    """Ids of the accounts that we took away, by app, whatever became of them since."""
     rows = connection.execute(
-        "SELECT DISTINCT o.account_id FROM provisioning.intents i JOIN provisioning.outcomes o USING (intent_id) "
-        "WHERE i.company_uuid = $1 AND i.app = $2 AND o.outcome IN ('done', 'nothing_to_do') "
-        "AND i.action IN ('suspend', 'delete', 'cancel_invitation')",
-        [company_uuid, app],
+        "SELECT i.app, list(DISTINCT o.account_id) FROM provisioning.intents i "
+        "JOIN provisioning.outcomes o USING (intent_id) "
+        "WHERE i.company_uuid = $1 AND o.outcome IN ('done', 'nothing_to_do') "
+        "AND i.action IN ('suspend', 'delete', 'cancel_invitation') GROUP BY i.app",
+        [company_uuid],
     ).fetchall()
-    return frozenset(row[0] for row in rows)
+    return {app: frozenset(ids) for app, ids in rows}
 
 
 def approve(

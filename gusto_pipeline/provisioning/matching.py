@@ -121,7 +121,10 @@ def match(
     found: dict[str, list[_Finding]] = defaultdict(list)
     for finding in _find(connection, company, apps, domains):
         found[finding.app].append(finding)
-    links, living = _links(connection, of_apps), _living(connection, of_apps)
+    links = _by_app(connection, f"SELECT app, account_id, person_id FROM provisioning.links WHERE {of_apps}")
+    # Whether each account is more than a remnant in the app's bin.
+    alive = f"status <> '{Status.DELETED}'"
+    living = _by_app(connection, f"SELECT app, account_id, {alive} FROM provisioning.accounts WHERE {of_apps}")
     new: list[_Finding] = []
     maybe: list[tuple[_Finding, Outcome, str]] = []
     for app, findings in found.items():
@@ -278,21 +281,11 @@ def _shown(names: Sequence[Name]) -> str:
     return max((" ".join(filter(None, name)) for name in names), key=len, default="")
 
 
-def _links(connection: duckdb.DuckDBPyConnection, of_apps: str) -> defaultdict[str, dict[str, str]]:
-    """By app and account, whose it is."""
-    found: defaultdict[str, dict[str, str]] = defaultdict(dict)
-    select = f"SELECT app, account_id, person_id FROM provisioning.links WHERE {of_apps}"
-    for app, account, person in connection.execute(select).fetchall():
-        found[app][account] = person
-    return found
-
-
-def _living(connection: duckdb.DuckDBPyConnection, of_apps: str) -> defaultdict[str, dict[str, bool]]:
-    """By app and account, whether it is more than a remnant in the app's bin."""
-    found: defaultdict[str, dict[str, bool]] = defaultdict(dict)
-    select = f"SELECT app, account_id, status <> '{Status.DELETED}' FROM provisioning.accounts WHERE {of_apps}"
-    for app, account, alive in connection.execute(select).fetchall():
-        found[app][account] = alive
+def _by_app(connection: duckdb.DuckDBPyConnection, select: str) -> defaultdict[str, dict[str, Any]]:
+    """What a SELECT of app, account id and something else gives, by app and account."""
+    found: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+    for app, account, value in connection.execute(select).fetchall():
+        found[app][account] = value
     return found
 
 

@@ -135,8 +135,7 @@ def other_name(decision: Decision) -> str:
 
 def _words(given: str | None, family: str | None) -> Name:
     def plain(name: str | None) -> str:
-        text = unicodedata.normalize("NFKD", name or "").encode("ascii", "ignore").decode().lower()
-        return " ".join("".join(c if c.isalnum() else " " for c in text).split())
+        return " ".join("".join(c if c.isalnum() else " " for c in _folded(name or "")).split())
 
     return plain(given), plain(family)
 
@@ -238,8 +237,12 @@ def _address(person: Person, form: str) -> str:
 
 
 def _plain(name: str) -> str:
-    text = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    return "".join(c for c in text if c.isalnum() or c == "-")
+    return "".join(c for c in _folded(name) if c.isalnum() or c == "-")
+
+
+def _folded(name: str) -> str:
+    """A name in lower case without accents, and without what ASCII has no letter for."""
+    return unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
 
 
 def _new(person: Person, email: str, wanted: Wanted) -> dict[str, Any]:
