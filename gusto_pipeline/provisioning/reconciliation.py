@@ -20,6 +20,7 @@ from gusto_pipeline.provisioning import brakes, log
 from gusto_pipeline.provisioning.account import Account, Status
 from gusto_pipeline.provisioning.app import App
 from gusto_pipeline.provisioning.decisions import (
+    RULES,
     Acct,
     By,
     Hr,
@@ -115,6 +116,9 @@ class Decision:
         return next(iter(self.account.emails), None) or self.account.user_name or self.account.id
 
 
+_LEFT = {rule.id for rule in RULES if dict(rule.when).get("hr") == (Hr.ENDED,)}
+
+
 class RuleError(Exception):
     """A rule of pipeline.yaml cannot be applied; the message says which and why."""
 
@@ -185,11 +189,12 @@ def subject(person: Person, timing: Timing, now: datetime) -> Subject:
 
 @dataclass(frozen=True)
 class _Taken:
-    """That we took an account away, and when."""
+    """That we took an account away, when, and whether because its holder had left."""
 
     action: str
     at: datetime
     employed_since: date | None
+    left: bool
 
 
 @dataclass(frozen=True)
@@ -273,15 +278,16 @@ class _AppView:
     ) -> Decision:
         account, person = self.accounts.get(account_id or ""), one.person
         acct = self._acct(account_id, now)
+        spell = self._spell(person, account_id, link, acct, now)
         inputs = Inputs(
             app=self.reading,
             hr=one.hr,
-            want=self._want(person, link, acct),
+            want=self._want(person, account_id, link, acct, spell),
             link=link,
             acct=acct,
             by=self._by(account_id, link, acct),
             prot=self._prot(account_id, account),
-            spell=self._spell(person, account_id, link, acct, now),
+            spell=spell,
         )
         rule = decide(inputs)
         taken = self.taken.get(account_id or "")
@@ -317,11 +323,13 @@ class _AppView:
                 return Acct.TRASH
         return Acct.ACTIVE
 
-    def _want(self, person: Person, link: Link, acct: Acct) -> Want:
+    def _want(self, person: Person, account_id: str | None, link: Link, acct: Acct, spell: SpellKind | None) -> Want:
         if person.id in self.exceptions:
             return Want.YES if self.exceptions[person.id][0] else Want.NO
-        if self.wants is None:  # nothing is said: as it is, so it should be
-            return Want.YES if link is Link.LINKED and acct in (Acct.ACTIVE, Acct.INVITED) else Want.NO
+        if self.wants is None:  # nothing is said: as it is, so it should be, or as it was before they left
+            back = spell and self.taken[account_id or ""].left and (acct is not Acct.ABSENT or spell is SpellKind.SAME)
+            has = link is Link.LINKED and (acct in (Acct.ACTIVE, Acct.INVITED) or back)
+            return Want.YES if has else Want.NO
         return Want.YES if person.id in self.wants else Want.NO
 
     def _by(self, account_id: str | None, link: Link, acct: Acct) -> By | None:
@@ -397,13 +405,13 @@ def _taken_away(
     """What we took away last, by account; and which of those were seen alive again since, so that it was others."""
     rows = connection.execute(
         "SELECT o.account_id, arg_max(i.action, o.ended_at), max(o.ended_at), "
-        "arg_max_null(i.employed_since, o.ended_at) FROM provisioning.intents i "
+        "arg_max_null(i.employed_since, o.ended_at), arg_max(i.rule, o.ended_at) FROM provisioning.intents i "
         "JOIN provisioning.outcomes o USING (intent_id) "
         f"WHERE i.company_uuid = {literal(company)} AND i.app = {literal(app)} AND o.account_id IS NOT NULL "
         "AND o.outcome = 'done' GROUP BY o.account_id "
         "HAVING arg_max(i.action, o.ended_at) IN ('suspend', 'delete', 'cancel_invitation')"
     ).fetchall()
-    taken = {account_id: _Taken(action, at, since) for account_id, action, at, since in rows}
+    taken = {id: _Taken(action, at, since, rule in _LEFT) for id, action, at, since, rule in rows}
     if not taken:
         return {}, frozenset()
     alive = dict(

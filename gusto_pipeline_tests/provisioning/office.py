@@ -297,6 +297,7 @@ class Office:
         self.memory, self.now, self.effects = memory, start, 0
         self.apps = {slug: FakeApp(self, slug) for slug in ("okta", "asana")}
         self.modes = {"okta": "auto", "asana": "auto"}
+        self.who = "true"
         self.yes: set[str] = set()
         self.proven: set[str] = set()
         self.unasked: list[tuple[str, str, datetime]] = []  # removals without a yes: app, item, when
@@ -327,7 +328,7 @@ class Office:
     @property
     def settings(self) -> Settings:
         apps = {
-            slug: ManagedApp(mode=self.modes[slug], who="true", delete_after_days=GRACE if slug == "okta" else None)
+            slug: ManagedApp(mode=self.modes[slug], who=self.who, delete_after_days=GRACE if slug == "okta" else None)
             for slug in self.apps
         }
         return Settings(home=Path("nowhere"), provisioning=Provisioning(apps=apps, **self.options))

@@ -121,6 +121,41 @@ def test_what_others_closed_after_opening_it_again_stays_closed(office):
     assert rules(office, human) == ["S5"]
 
 
+def test_where_no_rule_says_who_a_cancelled_dismissal_gives_back_what_it_took(office):
+    human, office.who = someone(office), ""
+    office.dismissed(human, office.apps["okta"], -7)
+    swept(office)
+    assert office.apps["okta"].of(human).status is Status.SUSPENDED
+    assert office.apps["asana"].of(human) is None
+    office.stays(human, office.apps["okta"])
+    assert (rules(office, human), rules(office, human, "asana")) == (["S2"], ["G1"])
+    swept(office)
+    assert office.apps["okta"].of(human).status is Status.ACTIVE
+    assert office.apps["asana"].of(human).status is Status.INVITED
+
+
+def test_where_no_rule_says_who_a_person_is_asked_about_what_a_rehire_had(office):
+    human, office.who = someone(office), ""
+    office.dismissed(human, office.apps["okta"], -7)
+    swept(office)
+    office.now += DAY
+    office.rehired(human, office.apps["okta"], 0)
+    assert (rules(office, human), rules(office, human, "asana")) == (["S6"], ["G3"])
+
+
+def test_where_no_rule_says_who_what_was_taken_from_somebody_who_stayed_is_not_given_back(office):
+    human, office.who = someone(office), ""
+    office.sweep()
+    reconcile.decide_want(
+        office.settings, COMPANY, human.id, "okta", wanted=False, until=office.today, who="kim", why="no longer needed",
+        clock=office.clock,
+    )  # fmt: skip
+    office.unwanted.add((human.id, "okta"))
+    swept(office)
+    office.now += 2 * DAY
+    assert rules(office, human) == ["S3"]
+
+
 def remove(office: Office, person: str, *slugs: str) -> Removal:
     found = reconcile.remove_accounts(
         office.settings, None, COMPANY, person, slugs, who="kim", why="long leave", clock=office.clock
