@@ -197,6 +197,11 @@ def show_accounts(demo: Demo) -> None:
         if read.problem:
             _say(f"  {read.problem}")
     again = reconcile(settings, store, company).plan
+    approve(settings, again, [], who="demo", why="the demo approves everything")
+    applied = carry_out(settings, store, company, again, who="demo", gusto=gusto, just_made=True)
+    _say(f"Accounts, approved and applied: {_done(applied)}.")
+    refresh_accounts(settings, store, company, {one.item.app for one in applied.done})
+    again = reconcile(settings, store, company).plan
     applied = carry_out(settings, store, company, again, who="demo", gusto=gusto, just_made=True)
     _say(f"Accounts, looked at again: {_done(applied)}.")
     brought = learners.sync(settings, store, company, who="demo", gusto=gusto)

@@ -103,6 +103,7 @@ def test_the_plan_is_approved_applied_and_then_there_is_nothing_to_do(shown):
     assert shown.rows("SELECT count(*) FROM provisioning.outcomes WHERE outcome <> 'done'") == [(0,)]
     unapproved = "FROM provisioning.intents ANTI JOIN provisioning.approvals USING (item_id) WHERE app <> 'learnupon'"
     assert shown.rows(f"SELECT count(*) {unapproved}") == [(0,)]
+    assert "Accounts, approved and applied: 2 let in again." in shown.out, "who is hired again"
     assert "Accounts, looked at again: nothing to do." in shown.out
 
     settings, company, store = shown.demo.settings, shown.demo.companies[0], open_store(shown.demo.settings)
