@@ -23,7 +23,7 @@ from gusto_pipeline.provisioning.app import App
 from gusto_pipeline.provisioning.apps import LEARNING, app
 from gusto_pipeline.provisioning.decisions import Acct, Action, Hr, decide
 from gusto_pipeline.provisioning.fields import Misfit, fit_all, same
-from gusto_pipeline.provisioning.planning import item_of, make_plan
+from gusto_pipeline.provisioning.planning import invitations_sent, item_of, make_plan
 from gusto_pipeline.provisioning.plans import Item, Plan, in_order
 from gusto_pipeline.provisioning.reconciliation import Decision, RuleError, Wanted, decide_all
 from gusto_pipeline.provisioning.store import insert, of, values
@@ -280,7 +280,7 @@ def draft(
     except RuleError as error:
         raise RuleError(str(error).replace(f"provisioning.apps.{PORTAL}.who", "learners.who")) from None
     decisions = [_seen_by_portal(_due(decision, one, rules), people) for decision in decided]
-    made = make_plan(decisions, apps, company, company_uuid, _tries(connection, company_uuid), now)
+    made = make_plan(decisions, apps, company, company_uuid, invitations_sent(connection, company_uuid), now)
     # What of a learner changes is decided here, and by rules of its own.
     items, questions = ([i for i in part if i.action != Action.UPDATE] for part in (made.items, made.questions))
     made = replace(made, items=tuple(items), questions=tuple(questions))
@@ -644,16 +644,6 @@ def _sent(connection: duckdb.DuckDBPyConnection, company: str) -> dict[str, date
 def _unlisted(connection: duckdb.DuckDBPyConnection, company: str) -> dict[str, datetime]:
     rows = connection.execute(_UNLISTED.format(company=literal(company), app=literal(PORTAL))).fetchall()
     return {person: at for person, _, at, _, _ in rows}
-
-
-def _tries(connection: duckdb.DuckDBPyConnection, company: str) -> dict[tuple[str, str], int]:
-    """How often an invitation was sent again, by app and account. By address, since each has an id of its own."""
-    rows = connection.execute(
-        "SELECT a.account_id, count(*) FROM provisioning.accounts a JOIN provisioning.intents i ON "
-        "(i.company_uuid, i.app, lower(i.login)) = (a.company_uuid, a.app, lower(a.emails[1])) "
-        f"WHERE {_intents_of(company)} AND i.action = 'invite_again' AND a.status = 'invited' GROUP BY ALL"
-    ).fetchall()
-    return {(PORTAL, account_id): count for account_id, count in rows}
 
 
 def _custom_data(connection: duckdb.DuckDBPyConnection, company: str) -> dict[str, dict[str, str]]:

@@ -21,6 +21,7 @@ from gusto_pipeline.provisioning.people import Person
 from gusto_pipeline.provisioning.plans import Item, Plan, in_order
 from gusto_pipeline.provisioning.reconciliation import Decision, Wanted
 from gusto_pipeline.provisioning.store import of
+from gusto_pipeline.warehouse.flatten import literal
 
 INVITATIONS = 3  # so often an invitation is sent before a person is asked
 _ALIVE = {Hr.ACTIVE, Hr.LEAVE, Hr.LEAVING, Hr.FUTURE_NEAR}
@@ -315,9 +316,17 @@ def resting(
 
 
 def invitations_sent(connection: duckdb.DuckDBPyConnection, company_uuid: str) -> dict[tuple[str, str], int]:
-    """How often an invitation was sent again, by app and account."""
+    """How often an open invitation was sent again since it was made, by app and account.
+
+    By address, since some apps give it another id each time.
+    """
     rows = connection.execute(
-        "SELECT app, account_id, count(*) FROM provisioning.intents "
-        f"WHERE action = 'invite_again' AND account_id IS NOT NULL AND {of(company_uuid, '')} GROUP BY ALL"
+        "SELECT a.app, a.account_id, count(*) FROM provisioning.accounts a JOIN provisioning.intents i ON "
+        "(i.company_uuid, i.app, lower(i.login)) = "
+        "(a.company_uuid, a.app, lower(coalesce(a.emails[1], a.user_name, a.account_id))) "
+        f"WHERE i.action = 'invite_again' AND a.status = 'invited' AND a.company_uuid = {literal(company_uuid)} "
+        "AND NOT EXISTS (FROM provisioning.intents made WHERE (made.company_uuid, made.app, lower(made.login)) = "
+        "  (i.company_uuid, i.app, lower(i.login)) AND made.action = 'create' AND made.intended_at > i.intended_at) "
+        "GROUP BY ALL"
     ).fetchall()
     return {(app, account_id): count for app, account_id, count in rows}

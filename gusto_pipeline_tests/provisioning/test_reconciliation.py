@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from email.utils import format_datetime
 
+import httpx
 import pytest
 
 from gusto_pipeline import reconcile
@@ -156,6 +158,28 @@ def test_where_no_rule_says_who_what_was_taken_from_somebody_who_stayed_is_not_g
     assert rules(office, human) == ["S3"]
 
 
+def test_an_invitation_that_gets_another_id_each_time_is_sent_again_three_times_at_most(office):
+    office.join(office.today)
+    human, asana = office.gusto["p24"], office.apps["asana"]
+
+    def another(session, account):
+        until = office.now + 7 * DAY
+        asana._change("invite_again", account.id, None, lambda: asana.accounts.pop(account.id))
+        asana.add(emails=account.emails, status=Status.INVITED, invited_until=until)
+
+    asana.app.invite_again = another
+    swept(office)
+    for _ in range(3):
+        office.now += 8 * DAY
+        assert [item.action for item in planned(office, human, "asana")] == ["invite_again"]
+        swept(office)
+        assert asana.of(human).invited_until > office.now
+    office.now += 8 * DAY
+    assert planned(office, human, "asana") == []
+    asked = [one for one in office.plan.questions if (one.person_id, one.app) == (human.id, "asana")]
+    assert ["it was sent 3 times already" in one.reason for one in asked] == [True]
+
+
 def remove(office: Office, person: str, *slugs: str) -> Removal:
     found = reconcile.remove_accounts(
         office.settings, None, COMPANY, person, slugs, who="kim", why="long leave", clock=office.clock
@@ -243,6 +267,17 @@ def test_while_the_clock_is_behind_what_was_written_down_nothing_is_done(office)
     office.now += HOUR + MINUTE
     office.sweep(approved=True)
     assert office.apps["okta"].of(human).status is Status.SUSPENDED
+
+
+def test_nobody_is_removed_while_gusto_says_that_the_clock_is_ahead(office):
+    human = someone(office)
+    office.dismissed(human, office.apps["okta"], -7)
+    answered = httpx.Request("GET", "https://api.gusto.test")
+    date = format_datetime(office.now - HOUR, usegmt=True)
+    office.server_time(httpx.Response(200, headers={"date": date}, request=answered))
+    applied = office.sweep(approved=True)
+    assert "the clock is ahead" in {one.problem for one in applied.done if one.item.person_id == human.id}.pop()
+    assert office.apps["okta"].of(human).status is Status.ACTIVE
 
 
 def test_a_list_that_was_read_when_the_clock_was_ahead_is_not_trusted_and_the_next_one_is(office):
