@@ -84,7 +84,7 @@ class LastOwnerError(AppError):
 class AlreadyExistsError(AppError):
     """The app has an account for this address already."""
 
-    step = "Look there before trying again"
+    step = "Nothing is left to do, if it is theirs: look there"
 
 
 class NotFoundError(AppError):
@@ -125,7 +125,7 @@ REFUSED = frozenset(range(400, 500)) - {401, 404, 429}
 
 @dataclass(frozen=True)
 class Refusal:
-    """What an app says, and the error that it means. Of an app's refusals the first that fits counts.
+    """What an app says, and the error that it means. Of its refusals, then of COMMON, the first that fits counts.
 
     words: a regular expression in what it says, in any case; empty: whatever it says. step: what to do next, in place
     of what the error says itself. status: with which it comes, where that matters; else `App.refuses_with`. call: a
@@ -139,3 +139,15 @@ class Refusal:
     status: Collection[int] | None = None
     call: str = ""
     seconds: float | None = None
+
+
+# What is refused alike everywhere, mostly in words that no app documents.
+COMMON = (
+    Refusal(LastOwnerError, r"\blast\b.*(owner|admin)|(owner|admin).*\blast\b"),
+    Refusal(NoSeatError, "seat|licen[cs]e"),
+    Refusal(AlreadyExistsError, "already"),
+    Refusal(PlanTooLowError, status=[402]),
+    Refusal(MissingScopeError, status=[403]),
+    Refusal(AlreadyExistsError, status=[409]),
+    Refusal(InvalidError),
+)

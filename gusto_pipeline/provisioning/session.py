@@ -20,14 +20,11 @@ import tenacity
 
 from gusto_pipeline.clock import Clock, utcnow
 from gusto_pipeline.provisioning.errors import (
-    AlreadyExistsError,
+    COMMON,
     AppError,
-    InvalidError,
     MalformedAnswerError,
-    MissingScopeError,
     NotFoundError,
     OutcomeUnknownError,
-    PlanTooLowError,
     RateLimitedError,
     ServerError,
     SignInError,
@@ -187,9 +184,12 @@ class Session:
                 return OutcomeUnknownError(text, status=status)
             text = f"{name} failed on {where} with {status}. Nothing to do here but to try later"
             return ServerError(text, status=status, retry_after=retry_after(response, self.clock()))
-        kind, what = _STATUS.get(status, (AppError, "refuses"))
-        advice = f". Connect it again, run: gusto-pipeline connect {self.app.slug}" if kind is SignInError else ""
-        return kind(f"{name} {what} {where} ({status}){advice}", status=status)
+        if status == 404:
+            return NotFoundError(f"{name} has nothing, or shows nothing, at {where} ({status})", status=status)
+        if status == 401:
+            text = f"{name} does not accept the credentials for {where} ({status})"
+            return SignInError(f"{text}. Connect it again, run: gusto-pipeline connect {self.app.slug}", status=status)
+        return AppError(f"{name} refuses {where} ({status})", status=status)
 
     def _unreachable(self, error: httpx.RequestError, method: str, url: str, safe: bool) -> AppError:
         host, path = httpx.URL(url).host, httpx.URL(url).path
@@ -208,27 +208,16 @@ class Session:
         return MalformedAnswerError(f"an answer of {self.app.name} {what}. Try again later, and check its base_url")
 
 
-# What a status means where the connector does not know better.
-_STATUS: dict[int, tuple[type[AppError], str]] = {
-    400: (InvalidError, "refuses the values of"),
-    401: (SignInError, "does not accept the credentials for"),
-    402: (PlanTooLowError, "does not include this in the price plan:"),
-    403: (MissingScopeError, "does not allow this connection"),
-    404: (NotFoundError, "has nothing, or shows nothing, at"),
-    409: (AlreadyExistsError, "says there is one already:"),
-    422: (InvalidError, "refuses the values of"),
-}
-
-
 def refusal(app: App, response: httpx.Response, received_at: datetime) -> AppError | None:
     """The error that the app's own words in an answer mean (`App.refusals`); None when they mean none.
 
     Too many requests are always a RateLimitedError, which says how many seconds to wait if the answer or the app do.
     """
     status, call = response.status_code, f"{response.request.method} {response.request.url.path}"
+    # Who asks (401) and what is not there (404) are told by the status; others may stand for anything.
     fitting = [
         each
-        for each in app.refusals
+        for each in (app.refusals if status in (401, 404) else (*app.refusals, *COMMON))
         if status in (app.refuses_with if each.status is None else each.status) and re.search(each.call, call)
     ]
     try:
@@ -247,7 +236,8 @@ def refusal(app: App, response: httpx.Response, received_at: datetime) -> AppErr
     if means is None:
         return None
     connect = f", run: gusto-pipeline connect {app.slug}" if means.error.reconnects else ""
-    text = f"{app.name}{means.error.what}: {said or 'no reason given'}. {means.step or means.error.step}{connect}"
+    why = said or f"no reason given for refusing {call} ({status})"
+    text = f"{app.name}{means.error.what}: {why}. {means.step or means.error.step}{connect}"
     return means.error(text, status=status)
 
 
