@@ -548,6 +548,8 @@ def _not_gone(
                 end = removal_instant(Employment(None, last, ends.get(last)), timing(settings, company), hr.work_zone)
                 if end is None or end > now:
                     return f"Gusto now says that {record} has not left; nothing was removed"
+            if client.server_time.ahead:
+                raise AppError(client.server_time.ahead)
     except GustoError as error:
         return f"Gusto could not be asked once more before the removal ({error}); nothing was removed"
     return ""

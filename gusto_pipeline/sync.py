@@ -300,6 +300,7 @@ class _Sync:
                         self._land(source, client, attempt)
                 finally:
                     attempt.requests = client.requests_sent - sent
+                    attempt.notes += filter(None, [client.server_time.ahead])
         except (OSError, sqlite3.OperationalError) as problem:
             attempt.problem = not_written(self.settings.home, problem)
         except Exception as problem:

@@ -7,12 +7,16 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr
+from datetime import timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import dagster as dg
+import httpx
 import pytest
 
+from gusto_pipeline.clock import utcnow
 from gusto_pipeline.config import Settings, load_settings
 from gusto_pipeline.gusto.auth import GustoAuth, OAuthApp, login_without_browser
 from gusto_pipeline.gusto.catalog import CATEGORIES
@@ -140,6 +144,15 @@ def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
     """One company of 40 employees, connected, nothing synced yet."""
     with connected(tmp_path, applicants=True) as pipeline:
         yield pipeline
+
+
+class Yesterday(httpx.HTTPTransport):
+    """To servers by whose clock this machine's is a day ahead."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        response = super().handle_request(request)
+        response.headers["date"] = format_datetime(utcnow() - timedelta(days=1), usegmt=True)
+        return response
 
 
 class Said(NamedTuple):

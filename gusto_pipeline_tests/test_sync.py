@@ -23,11 +23,12 @@ from gusto_pipeline.sync import (
     find_company,
     open_store,
     slugify,
+    sync_category,
     sync_companies,
 )
 from gusto_pipeline.warehouse.load import LoadError, LoadRefusedError
 from gusto_pipeline.warehouse.warehouse import WarehouseError
-from gusto_pipeline_tests.conftest import connected
+from gusto_pipeline_tests.conftest import Yesterday, connected
 
 
 @pytest.mark.parametrize(
@@ -107,6 +108,13 @@ def test_a_sync_is_recorded_with_what_it_brought(pipeline):
     synced = pipeline.sync("departments", run_id="run 1")
     assert syncs(pipeline) == [("departments", "ok", synced.requests, sum(synced.rows.values()), "api", "run 1")]
     assert pipeline.query("SELECT company, name FROM meta.companies") == [("acme-tea-co", "Acme Tea Co")]
+
+
+def test_a_sync_notes_that_this_machines_clock_is_ahead_of_gustos(pipeline):
+    with pipeline.client(transport=Yesterday()) as client:
+        synced = sync_category(CATEGORIES["departments"], pipeline.company, client, pipeline.settings)
+    assert [note for note in synced.notes if "the clock is ahead" in note]
+    assert pipeline.sync("departments").notes == ()
 
 
 def test_a_sync_that_failed_is_recorded_too(pipeline):

@@ -22,7 +22,7 @@ from urllib.parse import unquote
 import httpx
 import tenacity
 
-from gusto_pipeline.clock import Clock, utcnow
+from gusto_pipeline.clock import Clock, ServerTime, utcnow
 from gusto_pipeline.gusto.errors import (
     GustoError,
     MalformedAnswerError,
@@ -109,6 +109,7 @@ class GustoClient:
         self._sleep = sleep
         self._count_lock = threading.Lock()
         self.requests_sent = 0
+        self.server_time = ServerTime()
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="gusto")  # starts no thread until used
         with _tls_lock:  # clients are made side by side
             verify = not base_url.startswith("http:") and _tls()
@@ -123,7 +124,7 @@ class GustoClient:
             },
             timeout=timeout,
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=concurrency),
-            event_hooks={"request": [self._count]},
+            event_hooks={"request": [self._count], "response": [self.server_time]},
             transport=transport,
         )
         self._window = RateWindow(

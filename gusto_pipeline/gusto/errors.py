@@ -7,11 +7,12 @@ query, and never a token.
 import json
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Any
 
 import httpx
+
+from gusto_pipeline.clock import http_date
 
 
 class GustoError(Exception):
@@ -174,11 +175,9 @@ def retry_after(response: httpx.Response, received_at: datetime) -> float | None
     value = response.headers.get("retry-after", "").strip()
     if value.isdecimal():
         return float(value)
-    try:
-        until = parsedate_to_datetime(value)
-    except ValueError:
-        return seconds_to_reset(response.headers, received_at) if response.status_code == 429 else None
-    return max(0.0, (until.replace(tzinfo=until.tzinfo or UTC) - received_at).total_seconds())
+    if until := http_date(value):
+        return max(0.0, (until - received_at).total_seconds())
+    return seconds_to_reset(response.headers, received_at) if response.status_code == 429 else None
 
 
 def seconds_to_reset(headers: Mapping[str, str], received_at: datetime) -> float | None:

@@ -217,6 +217,8 @@ def _one(
 ) -> Done:
     try:
         against = (still_so(item) if item.action in REMOVALS else "") or _changed(session, item)
+        if session.server_time.ahead:
+            raise AppError(session.server_time.ahead)
     except RateLimitedError as error:
         return Done(item, Result.THROTTLED, None, str(error))
     except AppError as error:

@@ -11,14 +11,13 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from ssl import SSLContext
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import tenacity
 
-from gusto_pipeline.clock import Clock, utcnow
+from gusto_pipeline.clock import Clock, ServerTime, http_date, utcnow
 from gusto_pipeline.provisioning.errors import (
     COMMON,
     AppError,
@@ -69,6 +68,7 @@ class Session:
         self.record = credentials.read()
         self.clock = clock
         self.requests = 0
+        self.server_time = ServerTime()
         self._elsewhere = httpx.URL(base_url.rstrip("/")) if base_url else None
         self._retries = retries
         self._retry_seconds = retry_seconds
@@ -78,7 +78,7 @@ class Session:
             verify=_tls(),
             headers={"Accept": "application/json", "User-Agent": "gusto-pipeline", **app.headers},
             timeout=timeout,
-            event_hooks={"request": [self._count]},
+            event_hooks={"request": [self._count], "response": [self.server_time]},
             transport=transport,
         )
 
@@ -253,22 +253,14 @@ def retry_after(response: httpx.Response, received_at: datetime) -> float | None
     try:
         return max(0.0, float(value))
     except ValueError:
-        until, more = _http_date(value), 0.0
+        until, more = http_date(value), 0.0
     for limit in ("x-ratelimit", "x-rate-limit"):
         reset = headers.get(f"{limit}-reset", "")
         if until is None and reset.isdecimal() and headers.get(f"{limit}-remaining", "0") == "0":
             until, more = datetime.fromtimestamp(min(int(reset), MAX_RESET), UTC), 1.0
     if until is None:
         return None
-    return max(0.0, (until - (_http_date(headers.get("date", "")) or received_at)).total_seconds()) + more
-
-
-def _http_date(value: str) -> datetime | None:
-    try:
-        at = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return at.replace(tzinfo=at.tzinfo or UTC)
+    return max(0.0, (until - (http_date(headers.get("date", "")) or received_at)).total_seconds()) + more
 
 
 MAX_RESET = 4_102_444_800  # the year 2100

@@ -24,6 +24,7 @@ import duckdb
 import pytest
 
 from gusto_pipeline import reconcile
+from gusto_pipeline.clock import ServerTime
 from gusto_pipeline.config import ManagedApp, Provisioning, Settings
 from gusto_pipeline.provisioning import actions, brakes, links
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
@@ -278,6 +279,7 @@ class FakeSession:
     app: App
     clock: Callable[[], datetime]
     requests: int = 0
+    server_time: ServerTime = field(default_factory=ServerTime)
 
     def __enter__(self) -> FakeSession:
         return self
@@ -304,6 +306,7 @@ class Office:
         self.unwanted: set[tuple[str, str]] = set()
         self.hr_down, self.turned_back = False, False
         self.options: dict[str, Any] = {}
+        self.server_time = ServerTime(self.clock)  # as Gusto tells it
         self.early: dict[str, datetime] = {}  # whose access ends at another instant than Gusto's by choice
         self.plan: Plan | None = None
         self.gusto: dict[str, Human] = {}
@@ -368,7 +371,7 @@ class Office:
             ends = [{"active": True, "effective_date": str(last)} for _, last in begun[-1:] if last]
             return SimpleNamespace(body=json.dumps({"terminated": bool(ends), "terminations": ends}))
 
-        yield SimpleNamespace(get=get)
+        yield SimpleNamespace(get=get, server_time=self.server_time)
 
     def sync(self) -> None:
         """Gusto's list into the warehouse, unless Gusto is away."""

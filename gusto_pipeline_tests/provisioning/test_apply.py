@@ -24,6 +24,7 @@ from gusto_pipeline.provisioning.reconciliation import prepare
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.sandbox.apps import SimulatedApp, running_apps
 from gusto_pipeline.warehouse.warehouse import Warehouse
+from gusto_pipeline_tests.conftest import Yesterday
 from gusto_pipeline_tests.provisioning.connected import Kept, session_with
 
 COMPANY = "c1"
@@ -241,6 +242,20 @@ def test_how_an_application_ends():
     assert ended(Result.DONE, Result.FAILED) == "partial"
     assert ended(Result.DONE, Result.THROTTLED) == "throttled"
     assert ended(Result.FAILED) == "failed"
+
+
+def test_nothing_is_removed_while_the_app_says_that_this_machines_clock_is_ahead(world):
+    one = world.suspend("okta")
+    made = Plan(company="acme", company_uuid=COMPANY, made_at=NOW, items=(one,))
+
+    def session(slug: str) -> Session:
+        return session_with(world.apps[slug], transport=Yesterday())
+
+    options = {"who": "ann", "clock": lambda: NOW, "still_so": lambda item: ""}
+    done = apply.carry_out(made, [one], world.warehouse, session, **options)[0]
+    assert (done.result, world.status("okta", one.account_id)) == (Result.FAILED, Status.ACTIVE)
+    assert "the clock is ahead" in done.problem
+    assert world.rows("FROM provisioning.intents") == []
 
 
 # -- crashes --------------------------------------------------------------------------------------------------
