@@ -103,9 +103,9 @@ class Office:
 
     def did(
         self, slug: str, action: str, account: str, *, ended: datetime, due: datetime | None = None,
-        result: Result = Result.DONE, problem: str = "", times: int = 1,
+        result: Result = Result.DONE, problem: str = "", times: int = 1, became: str = "",
     ) -> None:  # fmt: skip
-        """Something that was done to an account, or tried."""
+        """Something that was done to an account, or tried. became: the id of the one that is there instead."""
         with self.warehouse.write() as connection:
             holder = connection.execute(
                 "SELECT person_id FROM provisioning.links WHERE app = $1 AND account_id = $2", [slug, account]
@@ -117,7 +117,7 @@ class Office:
             )  # fmt: skip
             for _ in range(times):
                 intent = log.intend(connection, COMPANY.uuid, "plan", item, "ann", ended)
-                log.end(connection, COMPANY.uuid, intent, result, ended, account_id=account, problem=problem)
+                log.end(connection, COMPANY.uuid, intent, result, ended, account_id=became or account, problem=problem)
 
     def mark(self, slug: str, account: str, kind: links.Mark, **given: Any) -> None:
         with self.warehouse.write() as connection:
@@ -381,8 +381,8 @@ def office(tmp_path: Path) -> Office:
 
 def test_risks_come_first_and_the_rest_in_the_order_it_is_read(shown):
     order = [
-        "risks", "apps", "matrix", "coming", "unmatched", "kept", "questions", "invitations", "savings", "drift",
-        "removals", "changes", "pairs", "rules",
+        "risks", "apps", "matrix", "coming", "unmatched", "kept", "outside", "questions", "invitations", "savings",
+        "drift", "removals", "changes", "pairs", "rules",
     ]  # fmt: skip
     assert shown.page.chapters == order
     names = openpyxl.load_workbook(shown.report.workbook).sheetnames
@@ -410,8 +410,9 @@ COUNTED = {
     "protected_leavers": ("risks", "protected"), "unread_apps": ("risks", "unread"), "vanished": ("risks", "vanished"),
     "apps": ("apps", ""), "coming_removals": ("coming", "leaves"), "coming_hires": ("coming", "starts"),
     "unmatched": ("unmatched", ""), "unmatched_admins": ("unmatched", "admins"), "kept": ("kept", ""),
+    "left_alone": ("outside", ""),
     "questions": ("questions", ""), "urgent_questions": ("questions", "urgent"), "approvals": ("questions", "approve"),
-    "invitations_open": ("invitations", "open"), "invitations_lapsed": ("invitations", "lapsed"),
+    "invitations_half_over": ("invitations", "half"), "invitations_lapsed": ("invitations", "lapsed"),
     "seats_to_save": ("savings", ""), "drift": ("drift", "hand"), "removals_done": ("removals", ""),
     "new": ("changes", "new"), "settled": ("changes", "closed"),
 }  # fmt: skip
@@ -804,6 +805,13 @@ def test_accounts_of_people_the_rules_leave_alone_are_shown(rare):
     assert rare.report.figures["unmatched_admins"] == 1  # the other one
 
 
+def test_people_the_rules_leave_alone_are_listed_with_the_reason_and_what_they_hold(rare):
+    (row,) = sheet(rare.report.workbook, SECTION["outside"].title)
+    assert (row["Person"], row["Why"], row["Accounts"], row["Apps"]) == (
+        "Ingrid Berg", "International employee", 1, "GitHub",
+    )  # fmt: skip
+
+
 def test_a_question_ages_from_the_report_that_first_asked_it(twice):
     ages = [
         [row["Age in days"] for row in sheet(report.workbook, "Questions waiting") if row["Person"] == "Bob Reed"]
@@ -819,8 +827,23 @@ def test_questions_about_leavers_come_before_approvals_and_others(shown):
 
 def test_invitations_are_shown_with_their_end(shown):
     rows = {row["Person"]: row for row in sheet(shown.report.workbook, "Invitations")}
-    assert {name: row["Kind"] for name, row in rows.items()} == {"Lou Late": "Lapsed", "Finn Fresh": "Open"}
+    half = "Open, and half of their life is over"
+    assert {name: row["Kind"] for name, row in rows.items()} == {"Lou Late": "Lapsed", "Finn Fresh": half}
     assert rows["Finn Fresh"]["Lapses"] == datetime(2026, 6, 18, 12)  # noqa: DTZ001 - in Gusto's zone
+    assert rows["Finn Fresh"]["What to do"] == "Remind the person: half of the invitation's life is over."
+
+
+def test_an_invitation_is_open_until_half_of_its_life_is_over_and_counts_each_time_it_was_sent(office):
+    login = office.hire("Ada Moss")
+    office.sync()
+    invited = {"status": Status.INVITED, "invited_until": NOW + 4 * DAY, "created_at": NOW - 3 * DAY}
+    office.read("okta", account(login, **invited), at=NOW - 12 * DAY)
+    office.did("okta", "invite_again", f"id-{login}", ended=NOW - 3 * DAY, became="another")
+    office.read("okta", account(login, **invited, id="another"))
+    report = office.report()
+    (row,) = sheet(report.workbook, "Invitations")
+    assert (row["Kind"], row["Sent again"]) == ("Open", 1)
+    assert sheet(report.workbook, "Changed by hand") == []
 
 
 def test_seats_are_saved_where_somebody_left_never_came_or_is_suspended(shown):

@@ -361,6 +361,22 @@ SELECT row_number() OVER (ORDER BY review_by NULLS LAST, lower(app_name), login)
 FROM seats
 WHERE kept;
 
+-- People whom the rules leave alone ---------------------------------------------------------------------------
+CREATE OR REPLACE TEMP TABLE report_outside AS
+SELECT
+    row_number() OVER (ORDER BY accounts = 0, p.out_of_scope, lower(p.name), p.person_id) AS n,
+    p.person_id, p.name AS person, p.title, p.out_of_scope AS why, accounts, apps
+FROM persons p
+JOIN (
+    SELECT
+        person_id, count(account_id) AS accounts,
+        string_agg(DISTINCT app_name, ', ' ORDER BY app_name) AS apps
+    FROM persons
+    LEFT JOIN seats s USING (person_id)
+    GROUP BY person_id
+) USING (person_id)
+WHERE p.out_of_scope IS NOT NULL AND NOT p.vanished;
+
 -- Questions ---------------------------------------------------------------------------------------------------
 CREATE OR REPLACE TEMP TABLE report_questions AS
 WITH asked AS (
@@ -388,21 +404,28 @@ JOIN said_parts ON section = 'questions' AND said_parts.part = dated.part;
 
 -- Invitations -------------------------------------------------------------------------------------------------
 CREATE OR REPLACE TEMP TABLE report_invitations AS
-WITH again AS (
-    SELECT app, account_id, count(*) AS times
+WITH again AS ( -- by address, since some apps give an invitation another id each time
+    SELECT app, lower(login) AS login, count(*) AS times
     FROM provisioning.intents
     WHERE company_uuid = getvariable('company') AND action = 'invite_again'
     GROUP BY ALL
 ), invited AS (
     SELECT
-        CASE WHEN s.invited_until <= getvariable('now') THEN 'lapsed' ELSE 'open' END AS part,
+        CASE
+            WHEN s.invited_until <= getvariable('now') THEN 'lapsed'
+            WHEN s.created_at + (s.invited_until - s.created_at) / 2 <= getvariable('now') THEN 'half'
+            ELSE 'open'
+        END AS part,
         s.app, s.app_name, s.account_id, s.login, coalesce(s.person, s.called) AS person, s.person_id, s.created_at,
         s.invited_until, coalesce(times, 0) AS times, p.rule,
         coalesce(p.reason, 'Nobody in Gusto fits the invitation.') AS why,
-        coalesce(p.to_do, 'Match it to a person, or withdraw it in the app.') AS to_do
+        CASE
+            WHEN part = 'half' AND p.rule = 'I1' THEN 'Remind the person: half of the invitation''s life is over.'
+            ELSE coalesce(p.to_do, 'Match it to a person, or withdraw it in the app.')
+        END AS to_do
     FROM seats s
     LEFT JOIN pairs p ON (p.app, p.account_id, p.person_id) = (s.app, s.account_id, s.person_id)
-    LEFT JOIN again ON (again.app, again.account_id) = (s.app, s.account_id)
+    LEFT JOIN again ON (again.app, again.login) = (s.app, lower(s.login))
     WHERE s.status = 'invited' AND NOT s.taken
 )
 SELECT
@@ -485,6 +508,11 @@ WITH states AS (
         WHERE o.good AND (o.app, o.account_id) = (c.app, c.account_id) AND o.ended_at <= c.seen_at
             AND o.ended_at > coalesce(c.noted_at, TIMESTAMPTZ '-infinity')
             AND o.removal = (c.status IN ('suspended', 'deleted', 'absent'))
+    ) AND NOT EXISTS ( -- what took its place when it was sent again has another id
+        FROM provisioning.intents i
+        WHERE i.company_uuid = getvariable('company') AND (i.app, i.account_id) = (c.app, c.account_id)
+            AND i.action = 'invite_again' AND c.status = 'absent' AND i.intended_at <= c.seen_at
+            AND i.intended_at > coalesce(c.noted_at, TIMESTAMPTZ '-infinity')
     )
     UNION ALL BY NAME
     SELECT
