@@ -13,11 +13,12 @@ from gusto_pipeline.provisioning.errors import IncompleteReadError, InvalidError
 from gusto_pipeline.provisioning.session import Session
 
 Params = Mapping[str, Any]
+Row = dict[str, Any]  # a record as the app sends it
 
 
 def by_cursor(
     session: Session, path: str, params: Params, rows: str, name: str, at: str, *, sparse: bool = False
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Row]:
     """All rows of a list whose pages say, `at` a place, what its parameter `name` asks for the next one; else it ends.
 
     rows: where the rows are. sparse: there is no such place in an answer without rows.
@@ -32,7 +33,7 @@ def by_cursor(
 
 def by_link(
     session: Session, path: str, params: Params | None = None, rows: str = "", at: str = "", total: str = ""
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Row]:
     """All rows of a list whose pages hold the next one's address, `at` a place or in their Link header (RFC 8288).
 
     rows: where the rows are; empty when the answer is a list itself. total: where a page says how many there are; with
@@ -54,7 +55,7 @@ def by_link(
 
 def by_offset(
     session: Session, path: str, params: Params, rows: str, name: str, total: str, *, first: int = 0
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Row]:
     """All rows of a list that is asked for from the `name`-th row on, until there are as many as it says at `total`.
 
     first: the number of the first row. Raises IncompleteReadError when an empty page comes before.
@@ -70,7 +71,7 @@ def by_offset(
             raise _short(session, path, expected, seen)
 
 
-def by_number(session: Session, path: str, params: Params, rows: str, more: str) -> Iterator[dict[str, Any]]:
+def by_number(session: Session, path: str, params: Params, rows: str, more: str) -> Iterator[Row]:
     """All rows of a list in numbered pages that say, at `more`, whether another follows; no answer is an empty page."""
     number, follows = 1, True
     while follows:

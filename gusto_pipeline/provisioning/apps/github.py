@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 from itertools import chain
-from typing import Any
 
 import httpx
 
@@ -20,19 +19,18 @@ from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
 from gusto_pipeline.provisioning.app import App, distinct, instant, one_name
 from gusto_pipeline.provisioning.errors import Refusal
-from gusto_pipeline.provisioning.reading import and_invited, by_link, chosen, counted
+from gusto_pipeline.provisioning.reading import Row, and_invited, by_link, chosen, counted
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Consent, Field, oauth
 
 INVITATION = "invitation:"
 INVITATION_LIFE = timedelta(days=7)
 ROLES = {"direct_member": "Member", "admin": "Owner", "billing_manager": "Billing manager"}
-PERSON = "databaseId name email organizationVerifiedDomainEmails(login: $org)"
 MEMBERS = (
-    "query($org: String!, $after: String) {organization(login: $org) {membersWithRole(first: 100, after: $after) "
-    f"{{totalCount pageInfo {{hasNextPage endCursor}} nodes {{{PERSON}}}}}}}}}"
+    "query($org: String!, $after: String) {organization(login: $org) {membersWithRole(first: 100, after: $after) {"
+    "totalCount pageInfo {hasNextPage endCursor} "
+    "nodes {databaseId name email organizationVerifiedDomainEmails(login: $org)}}}}"
 )
-MEMBER = f"query($org: String!, $login: String!) {{user(login: $login) {{{PERSON}}}}}"
 
 
 def tenant(session: Session) -> Tenant:
@@ -46,32 +44,13 @@ def accounts(session: Session) -> Iterator[Account]:
 
     Invitations come first because only an owner sees them: to anybody else GitHub lists some of the members.
     """
-    there = chain(_invitations(session, "invitations"), _members(session))
-    return and_invited(there, _invitations(session, "failed_invitations"))
-
-
-def account(session: Session, account_id: str) -> Account | None:
-    if account_id.startswith(INVITATION):
-        lists = ("invitations", "failed_invitations")
-        return next((a for name in lists for a in _invitations(session, name) if a.id == account_id), None)
-    try:
-        user = session.get(f"/user/{account_id}")
-        membership = session.get(f"{_org(session)}/memberships/{user['login']}")
-    except errors.NotFoundError:
-        session.get(f"{_org(session)}/invitations", {"per_page": 1})  # proves that we would see them
-        return None
-    if membership["state"] != "active":
-        return None  # listed as an invitation
-    admins = _admins(session) if membership["role"] == "admin" else set()
-    person: dict[str, Any] = {}
-    with suppress(errors.NotFoundError):
-        person = _graphql(session, MEMBER, login=user["login"])["user"] or {}
-    return _member(user, person, admins)
+    invited, failed = (map(_invitation, _rows(session, name)) for name in ("invitations", "failed_invitations"))
+    return and_invited(chain(invited, _members(session)), failed)
 
 
 def create(session: Session, new: NewAccount) -> None:
     """Invites by address; role is `direct_member`, `admin` or `billing_manager`, groups are slugs of teams."""
-    body: dict[str, Any] = {"email": new.email, "role": new.role or "direct_member"}
+    body: Row = {"email": new.email, "role": new.role or "direct_member"}
     if new.groups:
         teams = {str(team["id"]): team["slug"] for team in _rows(session, "teams")}
         body["team_ids"] = [int(chosen(session, "team", slug, teams)) for slug in new.groups]
@@ -89,8 +68,8 @@ def invite_again(session: Session, account: Account) -> None:
         body = {"email": account.emails[0], "role": account.raw["role"]}
         session.send("POST", f"{_org(session)}/invitations", json=body)
     else:  # invited by login
-        role = {"role": "admin" if account.admin else "member"}
-        session.send("PUT", f"{_org(session)}/memberships/{_login(account)}", json=role)
+        body = {"role": "admin" if account.admin else "member"}
+        session.send("PUT", f"{_org(session)}/memberships/{_login(account)}", json=body)
 
 
 def cancel_invitation(session: Session, account: Account) -> None:
@@ -117,18 +96,15 @@ def leave(session: Session, account: Account, group: str) -> None:
 def said(response: httpx.Response) -> str:
     """With what headers say; GraphQL refuses with status 200."""
     body, headers = response.json(), response.headers
-    if response.is_success:
-        wrong = body.get("errors") or () if response.request.url.path.endswith("/graphql") else ()
-        return "; ".join(f"{error.get('message')} ({error.get('type')})" for error in wrong)
     rows = [error for error in body.get("errors") or () if isinstance(error, dict)]
-    parts = [body.get("message"), *(each for error in rows for each in (error.get("message"), error.get("code")))]
-    if "retry-after" in headers or headers.get("x-ratelimit-remaining") == "0":
+    parts = [body.get("message"), *(f"{row.get('message')} ({row.get('type') or row.get('code')})" for row in rows)]
+    if "retry-after" in headers or (headers.get("x-ratelimit-remaining") == "0" and not response.is_success):
         parts.append("rate limit")
     if "x-github-sso" in headers:
         parts.append("the organization demands single sign-on, and this connection is not authorized for it")
     if response.status_code == 403 and (wanted := headers.get("x-accepted-oauth-scopes")):
         parts.append(f"it takes one of the scopes {wanted}")
-    return "; ".join(str(part) for part in parts if part)
+    return "; ".join(filter(None, parts))
 
 
 def _org(session: Session) -> str:
@@ -139,41 +115,31 @@ def _membership(session: Session, account: Account, team: str) -> str:
     return f"{_org(session)}/teams/{team}/memberships/{_login(account)}"
 
 
-def _rows(session: Session, what: str, **query: str) -> Iterator[dict[str, Any]]:
+def _rows(session: Session, what: str, **query: str) -> Iterator[Row]:
     return by_link(session, f"{_org(session)}/{what}", {"per_page": 100, **query})
 
 
-def _admins(session: Session) -> set[int]:
-    return {user["id"] for user in _rows(session, "members", role="admin")}
-
-
 def _members(session: Session) -> Iterator[Account]:
-    admins, (people, total) = _admins(session), _people(session)
+    people, total = _people(session)
+    admins = {user["id"] for user in _rows(session, "members", role="admin")}
     members = (_member(row, people.get(row["id"], {}), admins) for row in _rows(session, "members"))
     yield from counted("GitHub", members, lambda: total)
 
 
-def _invitations(session: Session, which: str) -> Iterator[Account]:
-    return map(_invitation, _rows(session, which))
-
-
-def _people(session: Session) -> tuple[dict[int, dict[str, Any]], int | None]:
+def _people(session: Session) -> tuple[dict[int, Row], int | None]:
     """Who the members are, by their number, and how many there are."""
-    people, after = dict[int, dict[str, Any]](), None
+    people, after = dict[int, Row](), None
     while True:
+        body = {"query": MEMBERS, "variables": {"org": session.record["org"], "after": after}}
         try:
-            page = _graphql(session, MEMBERS, after=after)["organization"]["membersWithRole"]
+            answer = session.json(session.send("POST", "/graphql", json=body, reads=True))
         except errors.NotFoundError:
             return {}, None
+        page = answer["data"]["organization"]["membersWithRole"]
         people |= {node["databaseId"]: node for node in page["nodes"] if node}
         if not page["pageInfo"]["hasNextPage"]:
             return people, page["totalCount"]
         after = page["pageInfo"]["endCursor"]
-
-
-def _graphql(session: Session, query: str, **variables: Any) -> Any:
-    body = {"query": query, "variables": {"org": session.record["org"], **variables}}
-    return session.json(session.send("POST", "/graphql", json=body, reads=True))["data"]
 
 
 def _login(account: Account) -> str:
@@ -182,15 +148,15 @@ def _login(account: Account) -> str:
     return account.user_name
 
 
-def _member(user: dict[str, Any], person: dict[str, Any], admins: set[int]) -> Account:
-    name, admin = person.get("name") or user.get("name"), user["id"] in admins
+def _member(user: Row, person: Row, admins: set[int]) -> Account:
+    admin = user["id"] in admins
     addresses = [*(person.get("organizationVerifiedDomainEmails") or []), person.get("email"), user.get("email")]
     return Account(
         id=str(user["id"]),
         status=Status.ACTIVE,
         user_name=user["login"],
         emails=distinct(addresses),
-        **one_name(name) | {"display_name": name or user["login"]},
+        **one_name(person.get("name") or user.get("name")),
         role="Owner" if admin else "Member",
         admin=admin,
         owner=admin and len(admins) == 1,
@@ -199,14 +165,13 @@ def _member(user: dict[str, Any], person: dict[str, Any], admins: set[int]) -> A
     )
 
 
-def _invitation(row: dict[str, Any]) -> Account:
+def _invitation(row: Row) -> Account:
     at, role = instant(row.get("created_at")), row.get("role")
     return Account(
         id=f"{INVITATION}{row['id']}",
         status=Status.INVITED,
         user_name=row.get("login"),
         emails=distinct((row.get("email"),)),
-        display_name=row.get("login"),
         invited_until=instant(row.get("failed_at")) or (at + INVITATION_LIFE if at else None),
         created_at=at,
         role=ROLES.get(role or "", role),
@@ -243,8 +208,5 @@ APP = App(
         Refusal(errors.MissingScopeError, "single sign-on", "Sign in to the organization in the browser", status=[403]),
         Refusal(errors.LastOwnerError, "last.*(owner|admin)", "Make somebody else an owner first", status=[403]),
         Refusal(errors.MissingScopeError, "", "Connect as an owner of the organization", status=[403]),
-        Refusal(errors.NoSeatError, "seat", status=[422]),
-        Refusal(errors.AlreadyExistsError, "already", "Look for the login under People there", status=[422]),
-        Refusal(errors.InvalidError, "", "Correct it, or invite the person by hand", status=[422]),
     ),
 )
