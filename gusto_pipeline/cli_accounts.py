@@ -397,7 +397,8 @@ def accounts_want(
     settings = load_settings()
     day = until.date() if until else None
     of, by = one_company(settings, company), who or getpass.getuser()
-    reconcile.decide_want(settings, of, person, slug, wanted=wanted, until=day, who=by, why=why)
+    store = open_store(settings)
+    reconcile.decide_want(settings, store, of, person, slug, wanted=wanted, until=day, who=by, why=why)
     console.print(f"{person} should {'' if wanted else 'not '}have {slug}.", highlight=False)
 
 

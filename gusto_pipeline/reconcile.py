@@ -36,8 +36,8 @@ from gusto_pipeline.provisioning.errors import AppError
 from gusto_pipeline.provisioning.links import HandDecisionError
 from gusto_pipeline.provisioning.matching import match
 from gusto_pipeline.provisioning.people import Person, load_people, refresh_people
-from gusto_pipeline.provisioning.planning import held_back, invitations_sent, make_plan, resting
-from gusto_pipeline.provisioning.plans import Item, Plan, PlanError, compare, read_plan, write_plan
+from gusto_pipeline.provisioning.planning import can_be_said, held_back, how_to_answer, invitations_sent, make_plan, resting
+from gusto_pipeline.provisioning.plans import Item, Plan, PlanError, answered, compare, read_plan, write_plan
 from gusto_pipeline.provisioning.reconciliation import (
     Decision,
     Wanted,
@@ -159,8 +159,8 @@ def reconcile(settings: Settings, store: ConnectionStore, company: Company, *, c
         match(connection, company.uuid, apps, now, domains=settings.provisioning.domains)
         decisions = decide_all(connection, company.uuid, apps, now)
         keep(connection, company.uuid, decisions, now)
-        tries = invitations_sent(connection, company.uuid)
-    made = make_plan(decisions, apps, company.slug, company.uuid, tries, now)
+        tries, said = invitations_sent(connection, company.uuid), log.answers(connection, company.uuid)
+    made = answered(make_plan(decisions, apps, company.slug, company.uuid, tries, now), said)
     return Reconciled(made, write_plan(made, settings.plans / company.slug), tuple(decisions), people)
 
 
@@ -215,11 +215,17 @@ def approve(
     why: str = "",
     clock: Clock = utcnow,
 ) -> list[Item]:
-    """Record a person's yes (or no) to items of a plan, to all of them without ids. Raises PlanError for others."""
-    by_id = {item.id: item for item in made.items}
+    """Record a person's yes (or no) to items and questions of a plan, to all items without ids.
+
+    Raises PlanError for others, and for a question that is answered in another way (`decisions.ANSWERS`).
+    """
+    by_id = {item.id: item for item in (*made.items, *made.questions)}
     if unknown := [one for one in ids if one not in by_id]:
         raise PlanError(f"plan {made.id} has no item {', '.join(unknown)}")
     items = [by_id[one] for one in ids] if ids else list(made.items)
+    for item in items:
+        if item in made.questions and not can_be_said(item, yes=approved):
+            raise PlanError(f"that cannot be said to {item.id}. {item.next_step} {how_to_answer(item, made.id)}")
     with open_warehouse(settings).write() as connection:
         prepare(connection)
         log.approve(connection, made.company_uuid, made.id, items, who=who, now=clock(), approved=approved, why=why)
@@ -268,12 +274,14 @@ def carry_out(
     if not just_made:
         refresh_accounts(settings, store, company, clock=clock)
         current = reconcile(settings, store, company, clock=clock).plan
-        if not made.holds(current):
-            raise PlanError(_stale(made, current))
+        with warehouse.read() as connection:
+            meant = answered(made, log.answers(connection, company.uuid))
+        if not meant.holds(current):
+            raise PlanError(_stale(meant, current))
     with warehouse.write() as connection:
-        now = clock()
-        rest = resting(connection, company.uuid, {item.app for item in made.items}, now)
-        gated = gate(connection, settings, made, rest, now, modes)
+        now, meant = clock(), answered(made, log.answers(connection, company.uuid))
+        rest = resting(connection, company.uuid, {item.app for item in meant.items}, now)
+        gated = gate(connection, settings, meant, rest, now, modes)
     going = [one.item for one in gated if one.verdict == "go"]
     asked: dict[str, str] = {}
 
@@ -329,7 +337,7 @@ def gate(
     """
     given: dict[str, Any] = {
         "modes": modes or {item.app: settings.provisioning.app(item.app).mode for item in made.items},
-        "approved": log.approved_items(connection, made.company_uuid),
+        "approved": frozenset(item for item, said in log.answers(connection, made.company_uuid).items() if said.yes),
         "proven": log.apps_with_removals(connection, made.company_uuid),
         "now": now,
     }
@@ -392,6 +400,7 @@ def find_account(connection: duckdb.DuckDBPyConnection, company: Company, slug: 
 
 def decide_want(
     settings: Settings,
+    store: ConnectionStore,
     company: Company,
     person: str,
     slug: str,
@@ -402,12 +411,19 @@ def decide_want(
     why: str,
     clock: Clock = utcnow,
 ) -> None:
-    """Say by hand whether somebody should have an app, whatever the rules say. Raises HandDecisionError."""
+    """Say by hand whether somebody should have an app, whatever the rules say, until a day or for good.
+
+    Raises HandDecisionError for a person nobody or several are called, for one the rules leave alone, for an app that
+    is not connected, and for a day that has passed.
+    """
     if not who.strip() or not why.strip():
         raise HandDecisionError("Say who decides and why: it is kept with the decision.")
+    _require_connected(store, company, [slug])
+    if until is not None and until < clock().date():
+        raise HandDecisionError(f"The last day that it is to hold, {until}, has passed already.")
     with open_warehouse(settings).write() as connection:
         prepare(connection)
-        found = find_person(connection, company, person)
+        found = _find_managed(connection, company, person)
         connection.execute(
             "INSERT INTO provisioning.wants VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
             [company.uuid, slug, found.id, wanted, until, who, why, clock()],
@@ -440,15 +456,9 @@ def remove_accounts(
     Reads those apps first. Nothing is removed by this. Raises HandDecisionError for a person nobody or several are
     called, for one the rules leave alone, for an app that is not connected, and where no account is theirs.
     """
-    apps = managed_apps(settings, store, company)
-    if unknown := [slug for slug in slugs if slug not in apps]:
-        raise HandDecisionError(
-            f"{', '.join(unknown)} is not connected for {company.slug}; connected: {', '.join(apps) or 'none'}."
-        )
+    apps = _require_connected(store, company, slugs)
     with looking(settings) as connection:
-        found = find_person(connection, company, person)
-    if found.out_of_scope:
-        raise HandDecisionError(f"Nothing is ever done about {found.name}: {found.out_of_scope}.")
+        found = _find_managed(connection, company, person)
     refresh_accounts(settings, store, company, slugs or apps, clock=clock)
     reconcile(settings, store, company, clock=clock)
     with open_warehouse(settings).read() as connection:
@@ -458,11 +468,11 @@ def remove_accounts(
             "WHERE company_uuid = $1 AND person_id = $2 AND status IN ('active', 'invited')",
             [company.uuid, found.id],
         ).fetchall()
-    theirs = {row[0] for row in rows} & apps.keys()
+    theirs = {row[0] for row in rows} & set(apps)
     if missing := [slug for slug in slugs if slug not in theirs] or ([] if theirs else ["any connected app"]):
         raise HandDecisionError(f"No open account in {', '.join(missing)} is known to be {found.name}'s.")
     for slug in slugs or sorted(theirs):
-        decide_want(settings, company, found.id, slug, wanted=False, until=None, who=who, why=why, clock=clock)
+        decide_want(settings, store, company, found.id, slug, wanted=False, until=None, who=who, why=why, clock=clock)
     made = reconcile(settings, store, company, clock=clock)
     about = [one for one in made.decisions if one.person.id == found.id and one.app in (slugs or theirs)]
     items = tuple(
@@ -503,6 +513,24 @@ def decide_end(
             [company.uuid, found.id, one.last_day, at, who, why, clock()],
         )
     return at or one.removal_at
+
+
+def _require_connected(store: ConnectionStore, company: Company, slugs: Iterable[str]) -> list[str]:
+    """The apps connected for a company. Raises HandDecisionError when one of `slugs` is not among them."""
+    connected = [one.slug for one in connected_apps(store, company)]
+    if unknown := [slug for slug in slugs if slug not in connected]:
+        raise HandDecisionError(
+            f"{', '.join(unknown)} is not connected for {company.slug}; connected: {', '.join(connected) or 'none'}."
+        )
+    return connected
+
+
+def _find_managed(connection: duckdb.DuckDBPyConnection, company: Company, person: str) -> Person:
+    """As `find_person`; raises HandDecisionError also for somebody whom the rules leave alone."""
+    found = find_person(connection, company, person)
+    if found.out_of_scope:
+        raise HandDecisionError(f"Nothing is ever done about {found.name}: {found.out_of_scope}.")
+    return found
 
 
 def _called(person: Person) -> set[str]:

@@ -688,7 +688,7 @@ class Office:
         if human.id not in self.known:
             return
         reconcile.decide_want(
-            self.settings, COMPANY, human.id, one.slug, wanted=wanted, until=None, who="kim", why="asked",
+            self.settings, None, COMPANY, human.id, one.slug, wanted=wanted, until=None, who="kim", why="asked",
             clock=self.clock,
         )  # fmt: skip
         self.unwanted = self.unwanted - {(human.id, one.slug)} if wanted else self.unwanted | {(human.id, one.slug)}

@@ -149,8 +149,8 @@ def test_where_no_rule_says_who_what_was_taken_from_somebody_who_stayed_is_not_g
     human, office.who = someone(office), ""
     office.sweep()
     reconcile.decide_want(
-        office.settings, COMPANY, human.id, "okta", wanted=False, until=office.today, who="kim", why="no longer needed",
-        clock=office.clock,
+        office.settings, None, COMPANY, human.id, "okta", wanted=False, until=office.today, who="kim",
+        why="no longer needed", clock=office.clock,
     )  # fmt: skip
     office.unwanted.add((human.id, "okta"))
     swept(office)
@@ -251,6 +251,25 @@ def test_a_removal_that_names_nobody_several_or_nothing_is_refused_and_nothing_n
     office.sweep()
     with pytest.raises(HandDecisionError, match=words):
         remove(office, person, *slugs)
+    assert office.memory.query("FROM provisioning.wants") == []
+
+
+@pytest.mark.parametrize(
+    ("person", "slug", "until", "words"),
+    [
+        ("p0", "slak", None, "slak is not connected for acme; connected: okta, asana"),
+        ("p1", "okta", None, "Nothing is ever done about Given1 Family1: International employee"),
+        ("p2", "okta", date(2026, 6, 14), "2026-06-14, has passed already"),
+    ],
+)
+def test_a_wish_that_can_never_come_true_is_refused_and_not_noted(office, person, slug, until, words):
+    office.sync()
+    office.memory.query("UPDATE provisioning.people SET out_of_scope = 'International employee' WHERE person_id = 'p1'")
+    with pytest.raises(HandDecisionError, match=words):
+        reconcile.decide_want(
+            office.settings, None, COMPANY, person, slug, wanted=True, until=until, who="kim", why="asked",
+            clock=office.clock,
+        )  # fmt: skip
     assert office.memory.query("FROM provisioning.wants") == []
 
 
