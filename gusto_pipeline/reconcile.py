@@ -36,8 +36,8 @@ from gusto_pipeline.provisioning.errors import AppError
 from gusto_pipeline.provisioning.links import HandDecisionError
 from gusto_pipeline.provisioning.matching import match
 from gusto_pipeline.provisioning.people import Person, load_people, refresh_people
-from gusto_pipeline.provisioning.planning import can_be_said, held_back, how_to_answer, invitations_sent, make_plan, resting
-from gusto_pipeline.provisioning.plans import Item, Plan, PlanError, answered, compare, read_plan, write_plan
+from gusto_pipeline.provisioning.planning import held_back, invitations_sent, make_plan, resting
+from gusto_pipeline.provisioning.plans import Item, Plan, PlanError, compare, read_plan, write_plan
 from gusto_pipeline.provisioning.reconciliation import (
     Decision,
     Wanted,
@@ -159,8 +159,8 @@ def reconcile(settings: Settings, store: ConnectionStore, company: Company, *, c
         match(connection, company.uuid, apps, now, domains=settings.provisioning.domains)
         decisions = decide_all(connection, company.uuid, apps, now)
         keep(connection, company.uuid, decisions, now)
-        tries, said = invitations_sent(connection, company.uuid), log.answers(connection, company.uuid)
-    made = answered(make_plan(decisions, apps, company.slug, company.uuid, tries, now), said)
+        tries = invitations_sent(connection, company.uuid)
+    made = make_plan(decisions, apps, company.slug, company.uuid, tries, now)
     return Reconciled(made, write_plan(made, settings.plans / company.slug), tuple(decisions), people)
 
 
@@ -215,17 +215,11 @@ def approve(
     why: str = "",
     clock: Clock = utcnow,
 ) -> list[Item]:
-    """Record a person's yes (or no) to items and questions of a plan, to all items without ids.
-
-    Raises PlanError for others, and for a question that is answered in another way (`decisions.ANSWERS`).
-    """
-    by_id = {item.id: item for item in (*made.items, *made.questions)}
+    """Record a person's yes (or no) to items of a plan, to all of them without ids. Raises PlanError for others."""
+    by_id = {item.id: item for item in made.items}
     if unknown := [one for one in ids if one not in by_id]:
         raise PlanError(f"plan {made.id} has no item {', '.join(unknown)}")
     items = [by_id[one] for one in ids] if ids else list(made.items)
-    for item in items:
-        if item in made.questions and not can_be_said(item, yes=approved):
-            raise PlanError(f"that cannot be said to {item.id}. {item.next_step} {how_to_answer(item, made.id)}")
     with open_warehouse(settings).write() as connection:
         prepare(connection)
         log.approve(connection, made.company_uuid, made.id, items, who=who, now=clock(), approved=approved, why=why)
@@ -274,14 +268,12 @@ def carry_out(
     if not just_made:
         refresh_accounts(settings, store, company, clock=clock)
         current = reconcile(settings, store, company, clock=clock).plan
-        with warehouse.read() as connection:
-            meant = answered(made, log.answers(connection, company.uuid))
-        if not meant.holds(current):
-            raise PlanError(_stale(meant, current))
+        if not made.holds(current):
+            raise PlanError(_stale(made, current))
     with warehouse.write() as connection:
-        now, meant = clock(), answered(made, log.answers(connection, company.uuid))
-        rest = resting(connection, company.uuid, {item.app for item in meant.items}, now)
-        gated = gate(connection, settings, meant, rest, now, modes)
+        now = clock()
+        rest = resting(connection, company.uuid, {item.app for item in made.items}, now)
+        gated = gate(connection, settings, made, rest, now, modes)
     going = [one.item for one in gated if one.verdict == "go"]
     asked: dict[str, str] = {}
 
@@ -337,7 +329,7 @@ def gate(
     """
     given: dict[str, Any] = {
         "modes": modes or {item.app: settings.provisioning.app(item.app).mode for item in made.items},
-        "approved": frozenset(item for item, said in log.answers(connection, made.company_uuid).items() if said.yes),
+        "approved": log.approved_items(connection, made.company_uuid),
         "proven": log.apps_with_removals(connection, made.company_uuid),
         "now": now,
     }
