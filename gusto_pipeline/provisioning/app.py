@@ -6,6 +6,7 @@ An app can do what it has a function for; nothing else says so. A connector deci
 from __future__ import annotations
 
 import dataclasses
+import secrets
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from typing import Any, Literal
 
 import httpx
 
-from gusto_pipeline.provisioning.account import Account, CustomField, NewAccount, Tenant
+from gusto_pipeline.provisioning.account import Account, CustomField, NewAccount, Status, Tenant
 from gusto_pipeline.provisioning.errors import REFUSED, Refusal
 from gusto_pipeline.provisioning.reading import found
 from gusto_pipeline.provisioning.session import Session
@@ -131,6 +132,22 @@ def one_name(name: str | None) -> dict[str, Any]:
     """An account's names in an app that has one only, cut at the first space; a guess, for evidence."""
     given, _, family = (name or "").strip().partition(" ")
     return names(given, family.strip(), name)
+
+
+def status_of(*, deleted: object = False, suspended: object = False, invited: object = False) -> Status:
+    """How an account stands: the first of these that holds; else it is active."""
+    held = {Status.DELETED: deleted, Status.SUSPENDED: suspended, Status.INVITED: invited}
+    return next((status for status, holds in held.items() if holds), Status.ACTIVE)
+
+
+def taken(row: Mapping[str, Any], **keys: str) -> dict[str, Any]:
+    """Facts of an account as a record has them, each by its own name and the record's key for it."""
+    return {fact: row.get(key) or None for fact, key in keys.items()}
+
+
+def password(new: NewAccount) -> str:
+    """The first one; where none is given, one that nobody knows, with every kind of character that apps ask for."""
+    return new.password or f"{secrets.token_urlsafe(24)}aA1!"
 
 
 def filled(facts: Mapping[str, Any]) -> dict[str, Any]:

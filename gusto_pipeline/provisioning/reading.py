@@ -1,4 +1,4 @@
-"""How apps are read: their ways of paging, one record that may not be there, and what is meant by a name.
+"""How apps are read: their ways of paging, one record that may not be there, what is meant by a name, what was made.
 
 Places in an answer are written as keys with slashes between: `paging/next/after`.
 """
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from gusto_pipeline.provisioning.account import Account, Status
-from gusto_pipeline.provisioning.errors import IncompleteReadError, InvalidError, NotFoundError
+from gusto_pipeline.provisioning.errors import IncompleteReadError, InvalidError, NotFoundError, OutcomeUnknownError
 from gusto_pipeline.provisioning.session import Session
 
 Params = Mapping[str, Any]
@@ -121,6 +121,15 @@ def found(accounts: Iterable[Account], email: str) -> Account | None:
                 return account
             deleted = account
     return deleted
+
+
+def post_new(session: Session, path: str, body: Row, email: str) -> None:
+    """Sends a new account of which more is to be said; one whose answer never comes must be there by its address."""
+    try:
+        session.send("POST", path, json=body)
+    except OutcomeUnknownError:
+        if not session.app.find(session, email):
+            raise
 
 
 def chosen(session: Session, kind: str, wanted: str, there: Mapping[str, str]) -> str:
