@@ -179,9 +179,9 @@ def subject(person: Person, timing: Timing, now: datetime) -> Subject:
         for employment in record.employments
         if employment.last_day and (end := removal_instant(employment, timing, record.work_zone))
     )
-    # Of several employments the one that counts: the last to have ended, else the first after which there is no other.
-    if hr is Hr.ENDED:
-        ends = [one for one in ends if one[0] <= now][-1:]
+    # Of several employments the one that counts: the last to have ended, else the next after which there is no other.
+    past = [one for one in ends if one[0] <= now]
+    ends = past[-1:] if hr is Hr.ENDED else ends[len(past) :]
     ends = [one for one in ends if hr_state(person.hr, one[0], timing) is Hr.ENDED]
     removal_at, last_day = ends[0] if ends else (None, None)
     return Subject(person, hr, removal_at, last_day, employment_start(person.hr, now, timing))

@@ -93,6 +93,24 @@ def test_who_has_left_and_is_to_return_loses_access_at_the_end_of_the_first_empl
     assert office.apps["okta"].of(human).status is Status.SUSPENDED
 
 
+def test_of_somebody_hired_again_who_leaves_again_the_coming_end_counts(office):
+    human, today = someone(office), office.today
+    human.spells = [[today - 400 * DAY, today - 200 * DAY], [today - 100 * DAY, today + 5 * DAY]]
+    assert [item.due_at for item in planned(office, human)] == [end_of_access(today + 5 * DAY).isoformat()]
+    office.now = end_of_access(today + 5 * DAY) + MINUTE
+    assert reconcile.sweep_due(office.settings, COMPANY, office.now) == "the access of 2 accounts has ended"
+    swept(office)
+    assert office.apps["okta"].of(human).status is Status.SUSPENDED
+
+
+def test_the_end_of_an_earlier_employment_is_no_end_of_access_for_somebody_hired_again(office):
+    human, today = someone(office), office.today
+    human.spells = [[today - 400 * DAY, today - 200 * DAY], [today - 100 * DAY, None]]
+    office.read_and_plan()
+    ends = office.memory.query(f"SELECT DISTINCT removal_at FROM provisioning.decisions WHERE person_id = '{human.id}'")
+    assert ends == [(None,)]
+
+
 def test_no_removal_is_announced_where_the_next_employment_follows_without_a_day_between(office):
     human = someone(office)
     human.spells = [[office.today - 100 * DAY, office.today + 5 * DAY], [office.today + 6 * DAY, None]]
