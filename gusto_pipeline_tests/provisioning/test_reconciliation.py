@@ -97,6 +97,8 @@ def test_of_somebody_hired_again_who_leaves_again_the_coming_end_counts(office):
     human, today = someone(office), office.today
     human.spells = [[today - 400 * DAY, today - 200 * DAY], [today - 100 * DAY, today + 5 * DAY]]
     assert [item.due_at for item in planned(office, human)] == [end_of_access(today + 5 * DAY).isoformat()]
+    office.now += 2 * DAY
+    swept(office)
     office.now = end_of_access(today + 5 * DAY) + MINUTE
     assert reconcile.sweep_due(office.settings, COMPANY, office.now) == "the access of 2 accounts has ended"
     swept(office)
