@@ -145,6 +145,7 @@ def client_credentials(
 
 
 ASSERTION_LIFE = timedelta(hours=1)  # the longest that apps take
+CLOCK = ("timeframe|expired|not_yet", "Set the clock of this computer")
 
 
 def signed_assertion(
@@ -169,6 +170,7 @@ def signed_assertion(
             raise SignInError("the key is not a private RSA key in PEM form; download or make one again") from None
         return {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": assertion}
 
+    advice = (*advice, CLOCK)
     return SignIn(
         kind="service account", fields=fields, headers=bearer, token_url=token_url, token=token, advice=advice
     )

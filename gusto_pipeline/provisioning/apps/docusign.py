@@ -168,7 +168,6 @@ APP = App(
             ("no_valid_keys", "The private key has to be of the integration's key pair, under Apps and Keys"),
             ("issuer_not_found", "Look up the integration key; a demo account has another sign-in server"),
             ("user_not_found", "Look up the User ID of {user_id} again; it has to be active in this account"),
-            ("expired|not_yet", "Set the clock of this computer"),
         ),
     ),
     removal="takes out",

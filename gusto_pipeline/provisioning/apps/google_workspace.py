@@ -9,24 +9,21 @@ super administrator, and for how a transfer stands (anything but completed and f
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
 from urllib.parse import quote
 
 import httpx
 
 from gusto_pipeline.provisioning import errors
-from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, distinct, filled, instant, names
+from gusto_pipeline.provisioning.account import Account, NewAccount, Tenant
+from gusto_pipeline.provisioning.app import App, distinct, filled, instant, names, password, status_of, taken
 from gusto_pipeline.provisioning.errors import Refusal
-from gusto_pipeline.provisioning.reading import by_cursor, found
+from gusto_pipeline.provisioning.reading import Row, by_cursor, found, one, post_new
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import OFFLINE, Consent, Field, json_key, oauth, signed_assertion
 
-DIRECTORY = "/admin/directory/v1"
-TRANSFERS = "/admin/datatransfer/v1"
+TRANSFERS = "https://admin.googleapis.com/admin/datatransfer/v1"
 LICENSES = "https://licensing.googleapis.com/apps/licensing/v1"
 TOKEN_URI = "https://oauth2.googleapis.com/token"
 RIGHTS = [f"admin.{each}" for each in ("directory.user", "directory.user.security", "directory.group", "datatransfer")]
@@ -37,14 +34,13 @@ DELEGATE = (
     f"the service account's client id these scopes: {','.join(SCOPES)}"
 )
 DOMAIN = "Use an address in a domain of this company, or connect as a super administrator"
+BY_HAND = "Do it in the Admin console under Apps > Google Workspace > Drive and Docs > Transfer ownership"
 LOOKS = (5, 10, 20, 40, 80, 160)  # seconds between looks at a transfer, which may also take hours
-FULL = {"projection": "full"}
 
 
 def tenant(session: Session) -> Tenant:
     """The company, named by the domain of one of its super administrators."""
-    params = {"customer": "my_customer", "maxResults": 1, "query": "isAdmin=true"}
-    user = session.get(f"{DIRECTORY}/users", params)["users"][0]
+    user = session.get("/users", {"customer": "my_customer", "maxResults": 1, "query": "isAdmin=true"})["users"][0]
     return Tenant(user["customerId"], user["primaryEmail"].rpartition("@")[2])
 
 
@@ -54,18 +50,16 @@ def accounts(session: Session) -> Iterator[Account]:
 
 
 def account(session: Session, account_id: str) -> Account | None:
-    try:
-        return _account(session.get(_path(account_id), FULL))
-    except errors.NotFoundError:
-        return next((a for a in _users(session, showDeleted="true") if a.id == account_id), None)
+    if row := one(session, _path(account_id)):
+        return _account(row)
+    return next((a for a in _users(session, showDeleted="true") if a.id == account_id), None)
 
 
 def find(session: Session, email: str) -> Account | None:
     """By login or alias, then in the bin. An address in a foreign domain is refused like one that is forbidden."""
-    try:
-        return _account(session.get(_path(email), FULL))
-    except (errors.NotFoundError, errors.MissingScopeError):
-        return found(_users(session, showDeleted="true"), email)
+    with suppress(errors.NotFoundError, errors.MissingScopeError):
+        return _account(session.get(_path(email)))
+    return found(_users(session, showDeleted="true"), email)
 
 
 def create(session: Session, new: NewAccount) -> None:
@@ -74,17 +68,13 @@ def create(session: Session, new: NewAccount) -> None:
     body = {
         "primaryEmail": new.email,
         "name": {"givenName": new.given_name, "familyName": new.family_name},
-        "password": new.password or secrets.token_urlsafe(24),
+        "password": password(new),
         "changePasswordAtNextLogin": True,
         "recoveryEmail": new.personal_email,
         "externalIds": [{"type": "organization", "value": number}] if number else None,
         "organizations": [{"primary": True, **work}] if work else None,
     }
-    try:
-        session.send("POST", f"{DIRECTORY}/users", json=filled(body))
-    except errors.OutcomeUnknownError:
-        if not new.licence or not find(session, new.email):
-            raise
+    post_new(session, "/users", filled(body), new.email)
     if new.licence:
         product, _, sku = new.licence.partition("/")
         session.send("POST", f"{LICENSES}/product/{product}/sku/{sku}/user", json={"userId": new.email})
@@ -124,16 +114,15 @@ def hand_over(session: Session, account: Account, to: Account) -> None:
         parts = [{"applicationId": a["id"], "applicationTransferParams": a.get("transferParams", [])} for a in every]
         body = {**ends, "applicationDataTransfers": parts}
         transfer = session.json(session.send("POST", f"{TRANSFERS}/transfers", json=body))
+    owned = f"What {account.id} owns in Google"
     for seconds in LOOKS:
         session.sleep(seconds)
-        transfer = session.get(f"{TRANSFERS}/transfers/{transfer['id']}")
-        if _progress(transfer) == "completed":
+        progress = _progress(session.get(f"{TRANSFERS}/transfers/{transfer['id']}"))
+        if progress == "completed":
             return
-        if _progress(transfer) == "failed":
-            text = f"Google could not hand over what {account.id} owns to {to.id}. Do it in the Admin console"
-            raise errors.OwnsContentError(f"{text} under Apps > Google Workspace > Drive and Docs > Transfer ownership")
-    text = f"Google is still handing over what {account.id} owns to {to.id}"
-    raise errors.OutcomeUnknownError(f"{text}. Keep the account, and try again later")
+        if progress == "failed":
+            raise errors.OwnsContentError(f"{owned} could not be handed over to {to.id}. {BY_HAND}")
+    raise errors.OutcomeUnknownError(f"{owned} is still being handed over. Keep the account, and try again later")
 
 
 def groups(session: Session) -> dict[str, str]:
@@ -142,14 +131,13 @@ def groups(session: Session) -> dict[str, str]:
 
 def join(session: Session, account: Account, group: str) -> None:
     """`group` may be an address, too."""
-    member = {"email": account.emails[0], "role": "MEMBER"}
     with suppress(errors.AlreadyExistsError):
-        session.send("POST", f"{DIRECTORY}/groups/{quote(group)}/members", json=member)
+        session.send("POST", f"/groups/{quote(group)}/members", json={"email": account.emails[0], "role": "MEMBER"})
 
 
 def leave(session: Session, account: Account, group: str) -> None:
     with suppress(errors.NotFoundError):
-        session.send("DELETE", f"{DIRECTORY}/groups/{quote(group)}/members/{account.id}")
+        session.send("DELETE", f"/groups/{quote(group)}/members/{account.id}")
 
 
 def said(response: httpx.Response) -> str:
@@ -159,33 +147,32 @@ def said(response: httpx.Response) -> str:
 
 
 def _path(user: str) -> str:
-    return f"{DIRECTORY}/users/{quote(user, safe='@')}"
+    return f"/users/{quote(user, safe='@')}"
 
 
 def _users(session: Session, **more: str) -> Iterator[Account]:
-    return map(_account, _rows(session, "users", maxResults=500, orderBy="email", **FULL, **more))
+    return map(_account, _rows(session, "users", maxResults=500, orderBy="email", **more))
 
 
-def _rows(session: Session, what: str, **query: Any) -> Iterator[dict[str, Any]]:
+def _rows(session: Session, what: str, **query: object) -> Iterator[Row]:
     params = {"customer": "my_customer", **query}
-    return by_cursor(session, f"{DIRECTORY}/{what}", params, what, "pageToken", "nextPageToken", sparse=True)
+    return by_cursor(session, f"/{what}", params, what, "pageToken", "nextPageToken", sparse=True)
 
 
-def _progress(transfer: dict[str, Any]) -> str:
+def _progress(transfer: Row) -> str:
     return str(transfer.get("overallTransferStatusCode", "")).lower()
 
 
-def _account(row: dict[str, Any]) -> Account:
+def _account(row: Row) -> Account:
     new = row.get("agreedToTerms") is False and not instant(row.get("lastLoginTime"))
     ended = row.get("suspended") or row.get("archived")
-    status = Status.SUSPENDED if ended else Status.INVITED if new else Status.ACTIVE
     name, work = row.get("name") or {}, _primary(row.get("organizations"))
     numbers = {each.get("type"): each.get("value") for each in row.get("externalIds") or []}
     others = [each.get("address") for each in row.get("emails") or []]
     roles = (("isAdmin", "Super admin"), ("isDelegatedAdmin", "Delegated admin"), ("isGuestUser", "Guest"))
     return Account(
         id=row["id"],
-        status=Status.DELETED if row.get("deletionTime") else status,
+        status=status_of(deleted=row.get("deletionTime"), suspended=ended, invited=new),
         user_name=row.get("primaryEmail"),
         emails=distinct((row.get("primaryEmail"), *(row.get("aliases") or ()), *others, row.get("recoveryEmail"))),
         **names(name.get("givenName"), name.get("familyName"), name.get("displayName") or name.get("fullName")),
@@ -196,13 +183,12 @@ def _account(row: dict[str, Any]) -> Account:
         external_id=next((value for kind, value in numbers.items() if kind != "organization"), None),
         employee_number=numbers.get("organization"),
         phone=_primary(row.get("phones")).get("value"),
-        title=work.get("title"),
-        department=work.get("department"),
+        **taken(work, title="title", department="department"),
         raw=row,
     )
 
 
-def _primary(rows: list[dict[str, Any]] | None) -> dict[str, Any]:
+def _primary(rows: list[Row] | None) -> Row:
     return next((row for row in rows or [] if row.get("primary")), (rows or [{}])[0])
 
 
@@ -210,12 +196,9 @@ APP = App(
     module=__name__,
     slug="google_workspace",
     name="Google Workspace",
-    base_url="https://admin.googleapis.com",
+    base_url="https://admin.googleapis.com/admin/directory/v1",
     hosts=("https://licensing.googleapis.com", "https://accounts.google.com", "https://oauth2.googleapis.com"),
-    sign_in=oauth(
-        Consent(url="https://accounts.google.com/o/oauth2/v2/auth", scopes=SCOPES, extra=OFFLINE),
-        TOKEN_URI,
-    ),
+    sign_in=oauth(Consent(url="https://accounts.google.com/o/oauth2/v2/auth", scopes=SCOPES, extra=OFFLINE), TOKEN_URI),
     by_key=signed_assertion(
         TOKEN_URI,
         Field("json_key", "File of the service account's JSON key", secret=True, file=True),
@@ -224,7 +207,6 @@ APP = App(
         claims=lambda my: {"iss": json_key(my["json_key"])["client_email"], "sub": my["administrator"]} | GRANT,
         advice=(
             ("unauthorized_client", DELEGATE),
-            ("timeframe", "Set the clock of this computer"),
             ("email or User ID", "{administrator} has to be an active super administrator of the company"),
             ("Signature|not found", "Make a new JSON key of the service account in the Cloud console"),
         ),
@@ -238,11 +220,10 @@ APP = App(
         # It asks for longer and longer waits, and names none; so do users whose creation still goes on.
         Refusal(errors.RateLimitedError, r"\((userRateLimit|rateLimit|quota)Exceeded\)", status=[403], seconds=1),
         Refusal(errors.RateLimitedError, "creation is not complete", status=[412], seconds=1),
-        Refusal(errors.DomainNotVerifiedError, "forbidden", DOMAIN, status=[403], call=f"^POST {DIRECTORY}/users$"),
+        Refusal(errors.DomainNotVerifiedError, "forbidden", DOMAIN, status=[403], call="^POST .*/users$"),
         Refusal(errors.MissingScopeError, "", "Connect as a super administrator", status=[403]),
         Refusal(errors.AlreadyExistsError, "", "Look there, also for an alias, a group or in the bin", status=[409]),
         Refusal(errors.LastOwnerError, "administrator", "It keeps the last one. Make somebody else one first"),
         Refusal(errors.NoSeatError, "limitExceeded|licen", "Buy or free one, and assign it in the Admin console"),
-        Refusal(errors.InvalidError, "", "Put that right, in the Admin console or in Gusto, and try again"),
     ),
 )
