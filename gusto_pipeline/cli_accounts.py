@@ -32,6 +32,7 @@ from gusto_pipeline.provisioning.apps import EVERY, SLUGS, app
 from gusto_pipeline.provisioning.plans import Item, Plan
 from gusto_pipeline.provisioning.reconciliation import Decision
 from gusto_pipeline.provisioning.signin import SignIn
+from gusto_pipeline.reconcile import Explained
 from gusto_pipeline.sync import Company, UnknownCompanyError, connected_companies, find_company, open_store
 
 commands = typer.Typer()
@@ -196,13 +197,16 @@ def plan_command(
 @commands.command()
 def approve(
     plan: Annotated[str, typer.Argument(help="A plan's file, or the beginning of its id.")],
-    items: Annotated[list[str] | None, typer.Argument(help="Ids of items; without any, all of the plan.")] = None,
+    items: Annotated[
+        list[str] | None, typer.Argument(help="Ids of items or questions; without any, all there is to do.")
+    ] = None,
     who: WhoOption = None,
     why: Annotated[str, typer.Option(help="For the record.")] = "",
-    reject: Annotated[bool, typer.Option("--reject", help="Take a yes back.")] = False,
+    reject: Annotated[bool, typer.Option("--reject", help="Say no, or take a yes back.")] = False,
     company: CompanyOption = None,
 ) -> None:
-    """Say yes to a plan, or to some of its items, under your name. Nothing is done by this."""
+    """Say yes to a plan, or to some of its items and questions, under your name. Nothing is done by this; what was
+    agreed is done by: gusto-pipeline apply PLAN, or by the next run."""
     settings = load_settings()
     made = reconcile.find_plan(settings, one_company(settings, company), plan)
     said = reconcile.approve(settings, made, items or [], who=who or getpass.getuser(), approved=not reject, why=why)
@@ -444,7 +448,7 @@ def accounts_remove(
     plan, ids = found.made.plan, [item.id for item in found.items]
     if as_json:
         items = [{"id": item.id} | asdict(item) for item in found.items]
-        left = [_explained(one) for one in found.left]
+        left = [_decided(one) for one in found.left]
         typer.echo(json.dumps({"plan": plan.id, "items": items, "left": left}, indent=2, default=str))
     else:
         _show_items("To be removed", found.items, plan.made_at)
@@ -543,6 +547,8 @@ def show_plan(made: Plan, path: Path) -> None:
         f"{len(made.items)} to do, {len(made.questions)} questions. Plan {made.id}: {path}" if made.items else
         f"Nothing to do; {len(made.questions)} questions.", highlight=False, soft_wrap=True,
     )  # fmt: skip
+    if made.questions:
+        console.print("How to answer them: gusto-pipeline explain PERSON APP, or the report.", highlight=False)
 
 
 def _show_items(title: str, items: Iterable[Item], now: datetime) -> None:
@@ -575,7 +581,13 @@ def show_applied(applied: Applied, as_json: bool = False) -> None:
     console.print(f"{applied.state}: {len(applied.done)} carried out, {len(applied.waiting)} waiting.", highlight=False)
 
 
-def _explained(one: Decision) -> dict[str, Any]:
+def _explained(found: Explained) -> dict[str, Any]:
+    one, said = found.decision, found.said
+    answer = f"{'yes' if said.yes else 'no'}, by {said.who} on {said.at:%Y-%m-%d %H:%M %Z}. {said.why}" if said else ""
+    return _decided(one) | {"question": found.asks or "none", "answer": answer.strip() or "none"}
+
+
+def _decided(one: Decision) -> dict[str, Any]:
     return {
         "person": one.person.name,
         "app": one.app,

@@ -36,8 +36,15 @@ from gusto_pipeline.provisioning.errors import AppError
 from gusto_pipeline.provisioning.links import HandDecisionError
 from gusto_pipeline.provisioning.matching import match
 from gusto_pipeline.provisioning.people import Person, load_people, refresh_people
-from gusto_pipeline.provisioning.planning import held_back, invitations_sent, make_plan, resting
-from gusto_pipeline.provisioning.plans import Item, Plan, PlanError, compare, read_plan, write_plan
+from gusto_pipeline.provisioning.planning import (
+    can_be_said,
+    held_back,
+    how_to_answer,
+    invitations_sent,
+    make_plan,
+    resting,
+)
+from gusto_pipeline.provisioning.plans import Item, Plan, PlanError, Said, answered, compare, read_plan, write_plan
 from gusto_pipeline.provisioning.reconciliation import (
     Decision,
     Wanted,
@@ -159,8 +166,8 @@ def reconcile(settings: Settings, store: ConnectionStore, company: Company, *, c
         match(connection, company.uuid, apps, now, domains=settings.provisioning.domains)
         decisions = decide_all(connection, company.uuid, apps, now)
         keep(connection, company.uuid, decisions, now)
-        tries = invitations_sent(connection, company.uuid)
-    made = make_plan(decisions, apps, company.slug, company.uuid, tries, now)
+        tries, said = invitations_sent(connection, company.uuid), log.answers(connection, company.uuid)
+    made = answered(make_plan(decisions, apps, company.slug, company.uuid, tries, now), said)
     return Reconciled(made, write_plan(made, settings.plans / company.slug), tuple(decisions), people)
 
 
@@ -215,11 +222,17 @@ def approve(
     why: str = "",
     clock: Clock = utcnow,
 ) -> list[Item]:
-    """Record a person's yes (or no) to items of a plan, to all of them without ids. Raises PlanError for others."""
-    by_id = {item.id: item for item in made.items}
+    """Record a person's yes (or no) to items and questions of a plan, to all items without ids.
+
+    Raises PlanError for others, and for a question that is answered in another way (`decisions.ANSWERS`).
+    """
+    by_id = {item.id: item for item in (*made.items, *made.questions)}
     if unknown := [one for one in ids if one not in by_id]:
         raise PlanError(f"plan {made.id} has no item {', '.join(unknown)}")
     items = [by_id[one] for one in ids] if ids else list(made.items)
+    for item in items:
+        if item in made.questions and not can_be_said(item, yes=approved):
+            raise PlanError(f"that cannot be said to {item.id}. {item.next_step} {how_to_answer(item, made.id)}")
     with open_warehouse(settings).write() as connection:
         prepare(connection)
         log.approve(connection, made.company_uuid, made.id, items, who=who, now=clock(), approved=approved, why=why)
@@ -268,12 +281,14 @@ def carry_out(
     if not just_made:
         refresh_accounts(settings, store, company, clock=clock)
         current = reconcile(settings, store, company, clock=clock).plan
-        if not made.holds(current):
-            raise PlanError(_stale(made, current))
+        with warehouse.read() as connection:
+            meant = answered(made, log.answers(connection, company.uuid))
+        if not meant.holds(current):
+            raise PlanError(_stale(meant, current))
     with warehouse.write() as connection:
-        now = clock()
-        rest = resting(connection, company.uuid, {item.app for item in made.items}, now)
-        gated = gate(connection, settings, made, rest, now, modes)
+        now, meant = clock(), answered(made, log.answers(connection, company.uuid))
+        rest = resting(connection, company.uuid, {item.app for item in meant.items}, now)
+        gated = gate(connection, settings, meant, rest, now, modes)
     going = [one.item for one in gated if one.verdict == "go"]
     asked: dict[str, str] = {}
 
@@ -329,7 +344,7 @@ def gate(
     """
     given: dict[str, Any] = {
         "modes": modes or {item.app: settings.provisioning.app(item.app).mode for item in made.items},
-        "approved": log.approved_items(connection, made.company_uuid),
+        "approved": frozenset(item for item, said in log.answers(connection, made.company_uuid).items() if said.yes),
         "proven": log.apps_with_removals(connection, made.company_uuid),
         "now": now,
     }
@@ -339,19 +354,48 @@ def gate(
     return apply.gate(made.items, held=held, **given)
 
 
+@dataclass(frozen=True)
+class Explained:
+    """A decision, what it asks and the commands that answer it, empty where nothing is asked, and the answer given."""
+
+    decision: Decision
+    asks: str
+    said: Said | None
+
+
 def explain(
     settings: Settings, store: ConnectionStore, company: Company, person: str, slug: str, *, clock: Clock = utcnow
-) -> list[Decision]:
+) -> list[Explained]:
     """The decisions about one person (id, name or address) in one app, with their reasons. Raises PlanError."""
     connected = [one.slug for one in connected_apps(store, company)]
     if slug not in connected:
         raise PlanError(f"{slug} is not connected for {company.slug}; connected: {', '.join(connected) or 'none'}")
-    asked = {slug: (app(slug), wanted_in(settings, slug, company))}
+    asked, now = {slug: (app(slug), wanted_in(settings, slug, company))}, clock()
     with looking(settings) as connection:
         found = find_person(connection, company, person)
         if found.out_of_scope:
             raise PlanError(f"nothing is ever done about {found.name}: {found.out_of_scope}")
-        return decide_all(connection, company.uuid, asked, clock(), only=found.id)
+        decisions = decide_all(connection, company.uuid, asked, now, only=found.id)
+        tries, said = invitations_sent(connection, company.uuid), log.answers(connection, company.uuid)
+    made = make_plan(decisions, asked, company.slug, company.uuid, tries, now)
+    questions: dict[str | None, list[Item]] = {}
+    for item in (*made.questions, *made.items):
+        if item.needs_approval:
+            questions.setdefault(item.account_id, []).append(item)
+
+    def explained(one: Decision) -> Explained:
+        mine = questions.get(one.account_id, [])
+        asks = (f"{item.next_step} {how_to_answer(item, _plan_with(settings, company, item.id))}" for item in mine)
+        return Explained(one, " ".join(asks), next((said[item.id] for item in mine if item.id in said), None))
+
+    return [explained(one) for one in decisions]
+
+
+def _plan_with(settings: Settings, company: Company, item: str) -> str:
+    """The id of the newest plan that has an item or question of this id; in capitals that one has to be made first."""
+    files = sorted((settings.plans / company.slug).glob("plan-*.json"), key=lambda path: -path.stat().st_mtime)
+    has = (path.stem.removeprefix("plan-") for path in files if f'"{item}"' in path.read_text(encoding="utf-8"))
+    return next(has, "PLAN")
 
 
 @contextmanager
@@ -410,7 +454,7 @@ def decide_want(
     """
     if not who.strip() or not why.strip():
         raise HandDecisionError("Say who decides and why: it is kept with the decision.")
-    _require_connected(store, company, [slug])
+    _require_connected(store, company, {slug} - set(LEARNING))
     if until is not None and until < clock().date():
         raise HandDecisionError(f"The last day that it is to hold, {until}, has passed already.")
     with open_warehouse(settings).write() as connection:

@@ -26,10 +26,11 @@ from markupsafe import Markup, escape
 from gusto_pipeline.clock import Clock, utcnow
 from gusto_pipeline.config import Settings
 from gusto_pipeline.connections.store import ConnectionStore
+from gusto_pipeline.provisioning import log
 from gusto_pipeline.provisioning.app import App
 from gusto_pipeline.provisioning.apps import SLUGS, app
 from gusto_pipeline.provisioning.planning import invitations_sent, make_plan, resting
-from gusto_pipeline.provisioning.plans import Plan, write_plan
+from gusto_pipeline.provisioning.plans import Plan, answered, write_plan
 from gusto_pipeline.provisioning.reconciliation import Wanted, decide_all, prepare
 from gusto_pipeline.provisioning.report import (
     FIGURES,
@@ -123,7 +124,8 @@ def _collected(
     decisions = decide_all(connection, company.uuid, apps, now)
     of_managed = [decision for decision in decisions if decision.app in managed]
     tries = invitations_sent(connection, company.uuid)
-    plan = make_plan(of_managed, managed, company.slug, company.uuid, tries, now)
+    made = make_plan(of_managed, managed, company.slug, company.uuid, tries, now)
+    plan = answered(made, log.answers(connection, company.uuid))
     rest = resting(connection, company.uuid, {item.app for item in plan.items}, now)
     gated = gate(connection, settings, plan, rest, now)
     given = settings.provisioning.app

@@ -654,6 +654,56 @@ RULES = (
 """The table. The first row that fits decides."""
 
 
+@dataclass(frozen=True)
+class Answers:
+    """The two ways to answer a question: what each says, and the command behind `gusto-pipeline` that says it.
+
+    Every command keeps who said so, when and why. An empty one: it is answered elsewhere, in Gusto or in the app.
+    """
+
+    yes: str
+    yes_command: str
+    no: str
+    no_command: str
+
+
+APPROVE, REJECT = "approve {plan} {item}", "approve {plan} {item} --reject"
+_WANT, _DO_NOT_WANT = "accounts want {app} {person} --yes", "accounts want {app} {person} --no"
+_WHOSE = Answers(
+    "It is theirs", "accounts match {app} {account} {person}",
+    "It is not", "accounts unmatch {app} {account} --person {person}",
+)  # fmt: skip
+_CREATE = Answers("Yes", APPROVE, "No, they need none", _DO_NOT_WANT)
+_TAKE_AWAY = Answers("Yes", APPROVE, "No, they should have it", _WANT)
+_DO = Answers("Yes", APPROVE, "No", REJECT)
+_LEAVE_LOGIN = Answers("", "", "Leave it as it is", REJECT)
+BY_HAND = Answers("", "", "They need none", _DO_NOT_WANT)
+"""Where the app cannot do what a row says, or something lacks for it."""
+
+ANSWERS = {
+    **dict.fromkeys(("D1", "D2", "C1", "C2", "C3"), _WHOSE),
+    **dict.fromkeys(("T2", "G2"), _CREATE),
+    **dict.fromkeys(("I4", "A5"), _TAKE_AWAY),
+    **dict.fromkeys(("N4", "M4", "G4", "S1", "S6", "T1"), _DO),
+    "P1": Answers(
+        "Removed by hand", "accounts done {app} {account}", "Not theirs any more", "accounts unmatch {app} {account}"
+    ),
+    "S4": Answers("Deleted by hand", "accounts done {app} {account}", "Leave it as it is", REJECT),
+    "I5": Answers("Once more", APPROVE, "They need none", _DO_NOT_WANT),  # asked after the third time
+    **dict.fromkeys(("A1", "A2"), _LEAVE_LOGIN),  # asked where the login was another address of theirs
+}  # fmt: skip
+"""What answers each row that asks, or that wants a person's yes."""
+
+
+def answers(rule: str, action: str) -> Answers | None:
+    """What answers the question whether to do `action` by a row; None where nothing can be asked.
+
+    action: `identify` where it is not the row's own, because something keeps that from being done.
+    """
+    own = next(row.action for row in RULES if row.id == rule)
+    return ANSWERS.get(rule) if action == own else BY_HAND if action == Action.IDENTIFY else None
+
+
 def why_illegal(inputs: Inputs) -> str:
     """What is wrong with inputs that cannot occur; empty for legal ones."""
     for name, value in zip(VALUES, _values_of(inputs), strict=True):

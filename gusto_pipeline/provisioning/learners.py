@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import duckdb
 
-from gusto_pipeline.provisioning import reconciliation
+from gusto_pipeline.provisioning import log, reconciliation
 from gusto_pipeline.provisioning.account import Account, CustomField, Status
 from gusto_pipeline.provisioning.actions import shows
 from gusto_pipeline.provisioning.app import App
@@ -24,7 +24,7 @@ from gusto_pipeline.provisioning.apps import LEARNING, app
 from gusto_pipeline.provisioning.decisions import Acct, Action, Hr, decide
 from gusto_pipeline.provisioning.fields import Misfit, fit_all, same
 from gusto_pipeline.provisioning.planning import invitations_sent, item_of, make_plan
-from gusto_pipeline.provisioning.plans import Item, Plan, in_order
+from gusto_pipeline.provisioning.plans import Item, Plan, answered, in_order
 from gusto_pipeline.provisioning.reconciliation import Decision, RuleError, Wanted, decide_all
 from gusto_pipeline.provisioning.store import insert, of, values
 from gusto_pipeline.warehouse.flatten import literal, quote
@@ -313,6 +313,7 @@ def draft(
         items=in_order(items, frozenset()),
         questions=in_order(questions, frozenset()),
     )
+    plan = answered(plan, log.answers(connection, company_uuid))
     waiting += sum(decision.inputs.acct in (Acct.INVITED, Acct.LAPSED) for decision in decisions)
     return Drafted(plan, tuple(decisions), tuple(misfits), tuple(dict.fromkeys((*problems, *groups.problems))), waiting)
 

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import duckdb
 
-from gusto_pipeline.provisioning.plans import Item
+from gusto_pipeline.provisioning.plans import Item, Said
 
 TABLES = """
 CREATE SCHEMA IF NOT EXISTS provisioning;
@@ -146,7 +146,7 @@ def approve(
     approved: bool = True,
     why: str = "",
 ) -> None:
-    """Record that a person says yes (or takes it back) to these items of a plan."""
+    """Record that a person says yes or no to these items or questions of a plan."""
     connection.executemany(
         "INSERT INTO provisioning.approvals VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         [
@@ -156,17 +156,17 @@ def approve(
     )
 
 
-def approved_items(connection: duckdb.DuckDBPyConnection, company_uuid: str) -> frozenset[str]:
-    """Ids of the items whose last word was yes and that were not carried out since."""
+def answers(connection: duckdb.DuckDBPyConnection, company_uuid: str) -> dict[str, Said]:
+    """The last word on each item and question, by id. A yes is used up when it was carried out."""
     rows = connection.execute(
-        "SELECT item_id FROM (FROM provisioning.approvals WHERE company_uuid = $1 "
-        "  QUALIFY row_number() OVER (PARTITION BY item_id ORDER BY rowid DESC) = 1) a "
-        "WHERE approved AND NOT EXISTS (FROM provisioning.intents i JOIN provisioning.outcomes o USING (intent_id) "
+        "SELECT item_id, approved, who, approved_at, coalesce(why, '') FROM (FROM provisioning.approvals "
+        "  WHERE company_uuid = $1 QUALIFY row_number() OVER (PARTITION BY item_id ORDER BY rowid DESC) = 1) a "
+        "WHERE NOT approved OR NOT EXISTS (FROM provisioning.intents i JOIN provisioning.outcomes o USING (intent_id) "
         "  WHERE i.company_uuid = $1 AND i.item_id = a.item_id AND i.intended_at > a.approved_at "
         "  AND o.outcome IN ('done', 'nothing_to_do'))",
         [company_uuid],
     ).fetchall()
-    return frozenset(row[0] for row in rows)
+    return {item: Said(*said) for item, *said in rows}
 
 
 def apps_with_removals(connection: duckdb.DuckDBPyConnection, company_uuid: str) -> frozenset[str]:

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from shlex import quote
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,7 +15,7 @@ import duckdb
 
 from gusto_pipeline.provisioning import brakes, log
 from gusto_pipeline.provisioning.app import App
-from gusto_pipeline.provisioning.decisions import CALLS, Action, Hr, Mode, Reading, decide
+from gusto_pipeline.provisioning.decisions import APPROVE, CALLS, REJECT, Action, Hr, Mode, Reading, answers, decide
 from gusto_pipeline.provisioning.dismissal import look_ahead
 from gusto_pipeline.provisioning.evidence import Name, alike
 from gusto_pipeline.provisioning.people import Person
@@ -23,7 +24,7 @@ from gusto_pipeline.provisioning.reconciliation import Decision, Wanted
 from gusto_pipeline.provisioning.store import of
 from gusto_pipeline.warehouse.flatten import literal
 
-INVITATIONS = 3  # so often an invitation is sent before a person is asked
+INVITATIONS = 3  # so often an invitation is sent again before a person is asked
 _ALIVE = {Hr.ACTIVE, Hr.LEAVE, Hr.LEAVING, Hr.FUTURE_NEAR}
 
 
@@ -82,17 +83,28 @@ def _item(decision: Decision, app: App, wanted: Wanted, tries: Mapping[tuple[str
         holder = decision.logins.get(email) if email else ""
         if not email or holder:
             problem = f"account {holder} has the login {email}" if holder else "there is no address to create it with"
-            return item_of(decision, app, "identify", "ask", reason=f"{reason} But {problem}.", effect="nothing yet")
+            theirs = f"accounts match {app.slug} {quote(holder or '')} {decision.person.id}"
+            step = f"If it is theirs: gusto-pipeline {theirs} --why …" if holder else "Enter their address in Gusto."
+            return _asked(decision, app, problem, step)
         new = _new(decision.person, email, wanted)
     if action is Action.INVITE_AGAIN:
         sent = tries.get((decision.app, decision.account_id or ""), 0)
-        if sent >= INVITATIONS or app.invite_again is None:
-            problem = f"it was sent {sent} times already" if app.invite_again else f"{app.name} cannot send it again"
-            return item_of(decision, app, "identify", "ask", reason=f"{reason} But {problem}.", effect="nothing yet")
+        if app.invite_again is None:
+            return _asked(decision, app, f"{app.name} cannot send it again", f"Invite them anew in {app.name}.")
+        if sent >= INVITATIONS:
+            mode, reason = Mode.ASK, f"{reason} But it was sent {sent} times already."
     if (action is Action.REACTIVATE and app.reactivate is None) or (action is Action.RESTORE and app.restore is None):
-        problem = f"{app.name} cannot take it back by itself"
-        return item_of(decision, app, "identify", "ask", reason=f"{reason} But {problem}.", effect="by hand in the app")
+        return _asked(
+            decision, app, f"{app.name} cannot take it back by itself", f"Take it back in {app.name} by hand."
+        )
     return item_of(decision, app, action, mode, reason=reason, effect=_effect(action, app), due=due, new=new)
+
+
+def _asked(decision: Decision, app: App, problem: str, step: str) -> Item:
+    """The question what to do where something keeps us from doing what the table says."""
+    reason = f"{decision.reason} But {problem}."
+    asked = item_of(decision, app, Action.IDENTIFY, Mode.ASK, reason=reason, effect="nothing yet")
+    return replace(asked, next_step=step)
 
 
 def _renamed(decision: Decision, app: App) -> Item | None:
@@ -122,7 +134,7 @@ def _other_address(decision: Decision, app: App, wanted: Wanted) -> Item | None:
         return None
     reason = f"The login in {app.name} is {account.emails[0]}, which was the address in Gusto; that is {address} now."
     asked = item_of(decision, app, Action.UPDATE, Mode.ASK, reason=reason, effect="nothing yet", new={"email": address})
-    return replace(asked, next_step="Change the login by hand, or leave it. It is never changed by itself.")
+    return replace(asked, next_step=f"Change the login in {app.name} by hand; it is never changed by itself.")
 
 
 def other_name(decision: Decision) -> str:
@@ -171,12 +183,35 @@ def item_of(
         account_id=decision.account_id,
         account=decision.login,
         due_at=due.isoformat() if due else None,
-        needs_approval=mode == Mode.APPROVE,
+        needs_approval=mode in (Mode.APPROVE, Mode.ASK, Mode.ASK_URGENT),
         employed_since=str(decision.subject.employed_since) if decision.subject.employed_since else None,
         inputs={name: None if value is None else str(value) for name, value in vars(decision.inputs).items()},
         evidence=decision.evidence,
         new=new,
     )
+
+
+def how_to_answer(item: Item, plan: str) -> str:
+    """The commands that answer a question, or an item that wants a yes, and what each says. plan: in which it is."""
+    said = answers(item.rule, item.action)
+    if said is None:
+        return ""
+    names = {
+        "app": item.app,
+        "account": quote(item.account_id or ""),
+        "person": quote(item.person_id or ""),
+        "plan": plan,
+        "item": item.id,
+    }
+    yes = f"{said.yes} ({item.effect.partition(' (')[0]})" if said.yes_command == APPROVE else said.yes
+    both = ((yes, said.yes_command), (said.no, said.no_command))
+    return " ".join(f"{word}: gusto-pipeline {command.format_map(names)} --why …" for word, command in both if command)
+
+
+def can_be_said(item: Item, *, yes: bool) -> bool:
+    """Whether a question is answered by a yes, or by a no, and not by saying whose something is or doing it by hand."""
+    said = answers(item.rule, item.action)
+    return said is not None and (said.yes_command == APPROVE or (not yes and said.no_command == REJECT))
 
 
 def _coming(decisions: Iterable[Decision], apps: Mapping[str, tuple[App, Wanted]], now: datetime) -> list[Item]:

@@ -10,8 +10,8 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,16 @@ VERSION = 1
 
 class PlanError(Exception):
     """A plan cannot be used: not one of ours, changed by hand, another company's, or out of date."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """The last word on an item or a question: yes or no, whose, when and why."""
+
+    yes: bool
+    who: str
+    at: datetime
+    why: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +68,14 @@ class Item:
 
         What is approved ahead of time stays approved in later plans; anything else needs to be asked again.
         """
-        day = (self.due_at or "")[:10] if self.action != "create" else ""
-        parts = (self.app, self.action, self.person_id, self.account_id, day, self.new)
+        match self.action:
+            case "create":  # worth it for somebody who stays is not yet worth it for somebody who leaves
+                when = f"leaving {self.employed_since}" if self.inputs.get("hr") == "leaving" else ""
+            case "reactivate" | "restore":  # a later employment is another question
+                when = self.employed_since or ""
+            case _:
+                when = (self.due_at or "")[:10]
+        parts = (self.app, self.action, self.person_id, self.account_id, when, self.new)
         return hashlib.sha256(_canonical(parts).encode()).hexdigest()[:12]
 
 
@@ -87,6 +103,20 @@ class Plan:
     def holds(self, now: Plan) -> bool:
         """Whether the facts `now` still ask for exactly these items. Questions may have been answered meanwhile."""
         return self.company_uuid == now.company_uuid and not compare(self, now)
+
+
+def answered(plan: Plan, said: Mapping[str, Said]) -> Plan:
+    """The plan with what people said of it, by id: a question with a yes is to be carried out, one with a no is gone.
+
+    So is an item with a no that may not go without a yes. What goes by itself is held up by no answer.
+    """
+
+    def refused(item: Item) -> bool:
+        return item.needs_approval and item.id in said and not said[item.id].yes
+
+    agreed = tuple(item for item in plan.questions if item.id in said and said[item.id].yes)
+    asked = tuple(item for item in plan.questions if item.id not in said)
+    return replace(plan, items=(*(i for i in plan.items if not refused(i)), *agreed), questions=asked)
 
 
 def write_plan(plan: Plan, folder: Path) -> Path:

@@ -19,9 +19,10 @@ from gusto_pipeline.provisioning import brakes
 from gusto_pipeline.provisioning.app import App
 from gusto_pipeline.provisioning.apply import Gated, Mode
 from gusto_pipeline.provisioning.brakes import LIMITS, Brake
-from gusto_pipeline.provisioning.decisions import Acct, Action, Hr, State, rows
+from gusto_pipeline.provisioning.decisions import Acct, Action, Hr, State, answers, rows
+from gusto_pipeline.provisioning.decisions import Mode as AskedBy
 from gusto_pipeline.provisioning.dismissal import overdue
-from gusto_pipeline.provisioning.planning import other_name
+from gusto_pipeline.provisioning.planning import how_to_answer, other_name
 from gusto_pipeline.provisioning.plans import Item, Plan
 from gusto_pipeline.provisioning.reconciliation import Decision, read_state
 from gusto_pipeline.provisioning.store import insert, of, script, values
@@ -499,7 +500,7 @@ def _pairs(
             "reason": question.reason if question else one.reason,
             "next_step": question.next_step if question else one.next_step,
             "evidence": "; ".join(one.evidence),
-            "to_do": question.next_step if question and gate is None else _to_do(one, gate, plan_id, apps[one.app]),
+            "to_do": _to_do(one, question, gate, plan_id, apps[one.app]),
             "asked": _asked(one, gate, question is not None, apps[one.app]),
             "other_name": other_name(one) if apps[one.app].app.update is None else "",
             "removal_at": removal_at.isoformat() if removal_at else None,
@@ -516,10 +517,14 @@ def _word(one: Decision) -> str:
     return STATES[one.rule.state][0]
 
 
-def _to_do(one: Decision, gate: Gated | None, plan: str, app: ReportedApp) -> str:
+def _to_do(one: Decision, question: Item | None, gate: Gated | None, plan: str, app: ReportedApp) -> str:
     """What a person has to do about it, if anything keeps it from going by itself."""
+    if gate is None and question:
+        return f"{question.next_step} {how_to_answer(question, plan)}".rstrip()
     if gate is None:
-        return one.next_step
+        refused = one.rule.mode is AskedBy.ASK and app.connected
+        command = f"gusto-pipeline explain {one.person.id} {one.app}"
+        return f"Somebody said no. By whom and why: {command}" if refused else one.next_step
     by_plan, effect = f"gusto-pipeline approve {plan} {gate.item.id}", gate.item.effect.partition(" (")[0]
     match gate.verdict:
         case "observed":
@@ -527,6 +532,8 @@ def _to_do(one: Decision, gate: Gated | None, plan: str, app: ReportedApp) -> st
                 f"{app.app.name} is only observed. Do it there by hand ({effect}), or set "
                 f"provisioning.apps.{one.app}.mode in pipeline.yaml to plan or auto."
             )
+        case "needs approval" if answers(one.rule.id, gate.item.action):
+            return f"{gate.item.next_step} {how_to_answer(gate.item, plan)}"
         case "needs approval":
             return f"Approve it ({effect}): {by_plan}."
         case "held" if app.resting:

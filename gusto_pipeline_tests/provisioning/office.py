@@ -41,6 +41,7 @@ from gusto_pipeline.provisioning.errors import (
     UnreachableError,
 )
 from gusto_pipeline.provisioning.links import HandDecisionError
+from gusto_pipeline.provisioning.planning import can_be_said
 from gusto_pipeline.provisioning.plans import Item, Plan, PlanError
 from gusto_pipeline.provisioning.reconciliation import Decision, prepare
 from gusto_pipeline.provisioning.store import values
@@ -301,6 +302,7 @@ class Office:
         self.modes = {"okta": "auto", "asana": "auto"}
         self.who = "true"
         self.yes: set[str] = set()
+        self.answered: set[str] = set()  # of these, questions
         self.proven: set[str] = set()
         self.unasked: list[tuple[str, str, datetime]] = []  # removals without a yes: app, item, when
         self.unwanted: set[tuple[str, str]] = set()
@@ -470,7 +472,7 @@ class Office:
         if call == "create":
             assert (person, slug) not in self.unwanted, "made an account for somebody who is not to have one"
             stays = any(first and first <= self.today + 3 * DAY and not last for first, last in known.spells)
-            assert stays, "made an account for somebody who does not stay"
+            assert stays or (item in self.answered and known.employed(self.now)), "made one for somebody who leaves"
             there = one.of(human)
             lives = there is not None and there.status is not Status.DELETED and login in there.emails
             assert not lives, "made a second account"
@@ -504,7 +506,7 @@ class Office:
     def _judge_removal(
         self, one: FakeApp, item: str, action: str, account: Account, human: Human, *, asked: bool
     ) -> None:
-        told = asked and action != "delete" and (human.id, one.slug) in self.unwanted
+        told = asked and action != "delete" and ((human.id, one.slug) in self.unwanted or item in self.answered)
         early = human.id in self.early and self.now >= self.early[human.id]
         assert human.left(self.now) or early or told, "took access from somebody who has not left"
         if action == "delete":
@@ -585,12 +587,13 @@ class Office:
         )
 
     def approve(self, ids: list[str] | None = None, *, yes: bool = True) -> None:
-        """Somebody says yes, or no, to items of the last plan; to all without ids."""
-        if self.plan and self.plan.items:
+        """Somebody says yes, or no, to items and questions of the last plan; to all items without ids."""
+        if self.plan and (self.plan.items or ids):
             said = reconcile.approve(
                 self.settings, self.plan, ids or [], who="kim", approved=yes, clock=self.clock
             )  # fmt: skip
             self.yes = self.yes | {i.id for i in said} if yes else self.yes - {i.id for i in said}
+            self.answered |= {i.id for i in said if i in self.plan.questions}
 
     # -- what happens: to people ... -------------------------------------------------------------------------------
 
@@ -706,6 +709,12 @@ class Office:
     def approves(self, human: Human, one: FakeApp, first: bool = False, yes: bool = True) -> None:
         if self.plan and self.plan.items:
             self.approve([self.plan.items[0].id] if first else None, yes=yes)
+
+    def answers(self, human: Human, one: FakeApp, yes: bool) -> None:
+        """Somebody answers the first question of the last plan that a yes or no answers."""
+        open_ = [item.id for item in self.plan.questions if can_be_said(item, yes=yes)] if self.plan else []
+        if open_:
+            self.approve(open_[:1], yes=yes)
 
     def comes_to_rest(self) -> None:
         """With all in order and a yes to everything, a few sweeps do what is to be done, and then nothing is left."""

@@ -89,6 +89,8 @@ EVENTS: dict[str, tuple[Any, ...]] = {
     "all approved": (Office.approves,),
     "first item approved": (Office.approves, True),
     "approval taken back": (Office.approves, False, False),
+    "a question answered yes": (Office.answers, True),
+    "a question answered no": (Office.answers, False),
     "a minute passes": (Office.waits, MINUTE),
     "an hour passes": (Office.waits, HOUR + MINUTE),
     "a day passes": (Office.waits, DAY),

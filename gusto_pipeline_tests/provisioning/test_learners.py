@@ -337,7 +337,7 @@ def test_an_invitation_waits_72_hours_and_is_then_sent_again_three_times_at_most
     office.portal([replace(INVITED, id="invitation/8")])
     drafted = office.draft(PENDING)
     assert todo(drafted) == []
-    assert [item.action for item in drafted.plan.questions] == ["identify"]
+    assert [item.action for item in drafted.plan.questions] == ["invite_again"]
 
 
 def test_an_accepted_invitation_is_the_persons_learner_whatever_the_names(office):

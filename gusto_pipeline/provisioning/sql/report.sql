@@ -68,7 +68,10 @@ QUALIFY row_number() OVER (PARTITION BY app, account_id ORDER BY said_at DESC) =
 CREATE OR REPLACE TEMP TABLE pairs AS
 WITH known AS (
     SELECT
-        p.* REPLACE (CASE WHEN c.unproven THEN NULL ELSE p.alert END AS alert), a.name AS app_name,
+        p.* REPLACE (
+            CASE WHEN c.unproven THEN NULL ELSE p.alert END AS alert,
+            CASE WHEN c.unproven THEN NULL ELSE p.asked END AS asked
+        ), a.name AS app_name,
         a.mode AS app_mode, r.reopened_at, f.said AS tried, l.ended_at AS settled_at, c.said AS claim,
         coalesce(c.unproven, false) AS claimed,
         CASE l.action WHEN 'suspend' THEN 'SUSPENDED_BY_US' ELSE 'REMOVED' END AS settled_as
@@ -78,7 +81,7 @@ WITH known AS (
         AND p.acct IN ('active', 'invited', 'lapsed')
     LEFT JOIN reopened r ON (r.app, r.account_id) = (p.app, p.account_id)
     LEFT JOIN last_failed f ON (f.app, f.account_id) = (p.app, p.account_id)
-    LEFT JOIN claims c ON (c.app, c.account_id) = (p.app, p.account_id) AND p.risk
+    LEFT JOIN claims c ON (c.app, c.account_id) = (p.app, p.account_id)
 ), settled AS (
     SELECT
         * EXCLUDE (settled_as) REPLACE (
@@ -388,7 +391,10 @@ WITH asked AS (
     UNION ALL BY NAME
     SELECT
         'merge' AS part, concat_ws(' ', record, other) AS key, concat(sentence, '.') AS why, asked_at,
-        'Say whether the two are one person.' AS to_do
+        concat(
+            'Say whether the two are one person. They are: gusto-pipeline accounts same ', record, ' ', other,
+            ' --yes --why …. They are not: gusto-pipeline accounts same ', record, ' ', other, ' --no --why ….'
+        ) AS to_do
     FROM provisioning.merge_questions
     WHERE company_uuid = getvariable('company') AND same IS NULL
 ), dated AS (
