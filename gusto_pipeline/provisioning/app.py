@@ -145,6 +145,11 @@ def taken(row: Mapping[str, Any], **keys: str) -> dict[str, Any]:
     return {fact: row.get(key) or None for fact, key in keys.items()}
 
 
+def instants(row: Mapping[str, Any], **keys: str) -> dict[str, Any]:
+    """The same for instants, read by `instant`."""
+    return {fact: instant(row.get(key)) for fact, key in keys.items()}
+
+
 def password(new: NewAccount) -> str:
     """The first one; where none is given, one that nobody knows, with every kind of character that apps ask for."""
     return new.password or f"{secrets.token_urlsafe(24)}aA1!"

@@ -17,7 +17,7 @@ import httpx
 
 from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Tenant
-from gusto_pipeline.provisioning.app import App, distinct, filled, instant, names, password, status_of, taken
+from gusto_pipeline.provisioning.app import App, distinct, filled, instant, instants, names, password, status_of, taken
 from gusto_pipeline.provisioning.errors import Refusal
 from gusto_pipeline.provisioning.reading import Row, by_cursor, found, one, post_new
 from gusto_pipeline.provisioning.session import Session
@@ -176,8 +176,7 @@ def _account(row: Row) -> Account:
         user_name=row.get("primaryEmail"),
         emails=distinct((row.get("primaryEmail"), *(row.get("aliases") or ()), *others, row.get("recoveryEmail"))),
         **names(name.get("givenName"), name.get("familyName"), name.get("displayName") or name.get("fullName")),
-        last_activity=instant(row.get("lastLoginTime")),
-        created_at=instant(row.get("creationTime")),
+        **instants(row, last_activity="lastLoginTime", created_at="creationTime"),
         role=next((role for flag, role in roles if row.get(flag)), "User"),
         admin=bool(row.get("isAdmin") or row.get("isDelegatedAdmin")),
         external_id=next((value for kind, value in numbers.items() if kind != "organization"), None),

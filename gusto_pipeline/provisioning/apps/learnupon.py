@@ -9,36 +9,29 @@ as text. Nothing here deletes a learner, because the learning record would go as
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import Any, Literal
-from weakref import WeakKeyDictionary
+from typing import Any
 
 import httpx
 
 from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, CustomField, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, distinct, filled, instant, names
+from gusto_pipeline.provisioning.app import App, distinct, filled, instants, names, password, taken
 from gusto_pipeline.provisioning.errors import REFUSED, Refusal
-from gusto_pipeline.provisioning.reading import and_invited, found, one
+from gusto_pipeline.provisioning.reading import Row, and_invited, found, one
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Field, basic_auth
 
 INVITATION = "invitation/"  # begins the id of an invitation
 PAGE = 500
-Kind = Literal["text", "decimal", "integer", "date"]
-# type_id of a custom user data field; 4 to 6 are drop-downs.
-KINDS: dict[int, Kind] = {2: "decimal", 3: "integer", 5: "decimal", 6: "integer", 7: "date"}
-CHOICES = (4, 5, 6)
-
-_known: WeakKeyDictionary[Session, tuple[CustomField, ...]] = WeakKeyDictionary()
+# By type_id of a custom user data field; 4 to 6 are drop-downs.
+KINDS: dict[int, Any] = {2: "decimal", 3: "integer", 5: "decimal", 6: "integer", 7: "date"}
 
 
 def tenant(session: Session) -> Tenant:
     session.get("/users/customuserdata")
-    portal = session.record["portal"]
-    return Tenant(portal, f"{portal}.learnupon.com")
+    return Tenant(session.record["portal"], f"{session.record['portal']}.learnupon.com")
 
 
 def accounts(session: Session) -> Iterator[Account]:
@@ -51,8 +44,9 @@ def account(session: Session, account_id: str) -> Account | None:
     if not (rows := (one(session, f"/users/{account_id}") or {}).get("user")):
         return None
     named = {field.id: field.name for field in fields(session)}
-    given = rows[0].get("customDataFieldValues") or ()
-    data = {named.get(str(each["definition_id"]), str(each["definition_id"])): each["value"] for each in given}
+    data = {
+        named.get(str(each["definition_id"]), ""): each["value"] for each in rows[0].get("customDataFieldValues", ())
+    }
     return _user({"CustomData": data} | rows[0])
 
 
@@ -64,17 +58,17 @@ def find(session: Session, email: str) -> Account | None:
 
 def create(session: Session, new: NewAccount) -> Account | None:
     """role: learner, and nothing else. invite: the person has to accept before they are a learner."""
-    person: dict[str, Any] = {"email": new.email, "first_name": new.given_name, "last_name": new.family_name}
-    person |= filled({"CustomData": dict(new.fields)})
+    data = filled({"CustomData": dict(new.fields)})
+    person = {"email": new.email, "first_name": new.given_name, "last_name": new.family_name, **data}
     if new.invite:
         return _invite(session, person)
-    person |= {
-        "password": new.password or secrets.token_urlsafe(24),
+    learner = {
+        "password": password(new),
         "enabled": True,
         "user_type": "learner",
         "change_password_on_first_login": not new.single_sign_on,
     }
-    session.send("POST", "/users", json={"User": person})
+    session.send("POST", "/users", json={"User": person | learner})
     return None
 
 
@@ -101,18 +95,14 @@ def invite_again(session: Session, account: Account) -> None:
 
 def update(session: Session, account: Account, changes: Mapping[str, Any]) -> None:
     keys = {"given_name": "first_name", "family_name": "last_name", "email": "email"}
-    user: dict[str, Any] = {keys[name]: value for name, value in changes.items() if name in keys}
+    user: Row = {keys[name]: value for name, value in changes.items() if name in keys}
     user |= filled({"CustomData": dict(changes.get("fields") or ())})
     session.send("PUT", f"/users/{account.id}", json={"User": user})
 
 
 def fields(session: Session) -> tuple[CustomField, ...]:
-    """Custom user data fields, read once a session."""
-    if session not in _known:
-        _known[session] = tuple(
-            map(_field, session.get("/users/customuserdata").get("customDataFieldDefinitions") or ())
-        )
-    return _known[session]
+    """Custom user data fields."""
+    return tuple(map(_field, session.get("/users/customuserdata").get("customDataFieldDefinitions") or ()))
 
 
 def values(account: Account) -> dict[str, str]:
@@ -130,28 +120,24 @@ def members(session: Session, group: str) -> frozenset[str]:
 def join(session: Session, account: Account, group: str) -> None:
     if account.id.startswith(INVITATION):
         return  # nobody is a member before they have accepted
-    membership = {"group_id": _number(group), "user_id": _number(account.id)}
-    made = session.json(session.send("POST", "/group_memberships", json={"GroupMembership": membership}))
-    if not (made or {}).get("id"):
-        raise errors.MalformedAnswerError(f"LearnUpon put {account.id} into group {group} and does not say that it did")
+    membership = {"group_id": int(group), "user_id": int(account.id)}
+    session.send("POST", "/group_memberships", json={"GroupMembership": membership})
 
 
 def leave(session: Session, account: Account, group: str) -> None:
-    for row in _memberships(session, group):
-        if str(row["user_id"]) == account.id:
-            session.send("DELETE", f"/group_memberships/{row['id']}")
-            return
-    raise errors.NotFoundError(f"LearnUpon: {account.id} is not in group {group}")
+    mine = [row for row in _memberships(session, group) if str(row["user_id"]) == account.id]
+    if not mine:
+        raise errors.NotFoundError(f"LearnUpon: {account.id} is not in group {group}")
+    session.send("DELETE", f"/group_memberships/{mine[0]['id']}")
 
 
 def said(response: httpx.Response) -> str:
     body = response.json()
-    if response.is_success and body.get("response_type") != "ERROR":
-        return ""
-    return str(body.get("message") or body.get("error") or ("no reason given" if response.is_success else ""))
+    wrong = response.is_error or body.get("response_type") == "ERROR"
+    return str(body.get("message") or body.get("error") or "no reason given") if wrong else ""
 
 
-def _pages(session: Session, path: str, rows: str, **query: str) -> Iterator[dict[str, Any]]:
+def _pages(session: Session, path: str, rows: str, **query: str) -> Iterator[Row]:
     """All rows; a page says in a header whether another follows. Without the header a full page has another."""
     number, follows = 1, "true"
     while follows.strip().lower() == "true":
@@ -167,16 +153,16 @@ def _invitations(session: Session) -> Iterator[Account]:
             yield _invited(row["id"], row["invite_email_address"], row)
 
 
-def _invited(key: object, email: str, raw: Mapping[str, Any]) -> Account:
+def _invited(key: object, email: str, raw: Row) -> Account:
     kept = {name: value for name, value in raw.items() if name != "accept_url"}  # whoever has it may accept
     return Account(id=f"{INVITATION}{key}", status=Status.INVITED, emails=(email,), raw=kept)
 
 
-def _memberships(session: Session, group: str) -> Iterator[dict[str, Any]]:
+def _memberships(session: Session, group: str) -> Iterator[Row]:
     return _pages(session, "/group_memberships", "group_memberships", group_id=group)
 
 
-def _invite(session: Session, person: Mapping[str, Any]) -> Account:
+def _invite(session: Session, person: Row) -> Account:
     email, invite = person["email"], {**person, "portal_membership_type_id": 1}  # a learner
     try:
         made = session.json(session.send("POST", "/portal_invite", json={"Invite": invite})) or {}
@@ -191,37 +177,27 @@ def _invite(session: Session, person: Mapping[str, Any]) -> Account:
 def _enable(session: Session, account: Account, enabled: bool) -> None:
     for sent in (enabled, str(enabled).lower()):
         session.send("PUT", f"/users/{account.id}", json={"User": {"enabled": sent}})
-        rows = session.get(f"/users/{account.id}").get("user") or ()
-        if rows and bool(rows[0].get("enabled")) is enabled:
+        if bool(session.get(f"/users/{account.id}")["user"][0]["enabled"]) is enabled:
             return
 
 
-def _field(row: Mapping[str, Any]) -> CustomField:
-    type_id, offered = int(row["type_id"]), row.get("predefined_values") or ()
-    offered = offered.splitlines() if isinstance(offered, str) else offered
-    choices = tuple(map(str, offered)) if type_id in CHOICES else None
-    return CustomField(str(row["id"]), row["label"], KINDS.get(type_id, "text"), choices)
+def _field(row: Row) -> CustomField:
+    choices = tuple(map(str, row.get("predefined_values") or ())) or None
+    return CustomField(str(row["id"]), row["label"], KINDS.get(row["type_id"], "text"), choices)
 
 
-def _user(row: Mapping[str, Any]) -> Account:
-    kind = row.get("user_type") or "learner"
+def _user(row: Row) -> Account:
     return Account(
         id=str(row["id"]),
         status=Status.ACTIVE if str(row.get("enabled", True)).lower() == "true" else Status.SUSPENDED,
-        user_name=row.get("username"),
         emails=distinct((row.get("email"),)),
         **names(row.get("first_name"), row.get("last_name")),
-        last_activity=instant(row.get("last_sign_in_at")),
-        created_at=instant(row.get("created_at")),
-        role=kind,
-        admin=kind == "admin",
-        licence=row.get("membership_type"),
+        **instants(row, last_activity="last_sign_in_at", created_at="created_at"),
+        role=row.get("user_type") or "learner",
+        admin=row.get("user_type") == "admin",
+        **taken(row, user_name="username", licence="membership_type"),
         raw=row,
     )
-
-
-def _number(text: str) -> int | str:
-    return int(text) if text.isdecimal() else text
 
 
 APP = App(
