@@ -21,6 +21,7 @@ from gusto_pipeline.automation.sensors import (
     connections,
     failed_runs,
     good_runs,
+    open_access,
     removals_due,
 )
 from gusto_pipeline.config import Settings, load_settings
@@ -81,6 +82,7 @@ def definitions(settings: Settings) -> dg.Definitions:
             onboarding_folder,
             *(new_hires_apps(job) for job in account_jobs[:1]),
             *(removals_due(job) for job in account_jobs[1:]),
+            *([open_access] if account_jobs else []),
         ],
         resources={
             "pipeline": pipeline,

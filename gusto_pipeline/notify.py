@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from gusto_pipeline.config import EVERYBODY
@@ -130,6 +130,23 @@ def success(
     return Message(f"Gusto: {job} {what}{_for(company)}", "\n".join(lines))
 
 
+def open_access(
+    company: str, late: Mapping[str, Sequence[timedelta]], *, noticed_at: datetime, zone: ZoneInfo
+) -> Message:
+    """Accounts of people who left are open: by app, for how long each has been since the access should have ended."""
+    count = sum(map(len, late.values()))
+    what = f"{count} account{'s' if count > 1 else ''} of people who left {'are' if count > 1 else 'is'} open"
+    lines = [
+        f"{what}, or may be, for {company} at {_time(noticed_at, zone)}:",
+        *(f"- {app}: {len(spans)}, the longest for {_span(max(spans))}" for app, spans in sorted(late.items())),
+        "",
+        "What to do next:",
+        f"gusto-pipeline plan --company {company} says whose they are and what keeps them from being closed. Approve "
+        "and apply it, or close them in the app by hand and say so: gusto-pipeline accounts done",
+    ]
+    return Message(f"{company}: {what}", "\n".join(lines))
+
+
 def wrong_config(problem: str) -> Message:
     """pipeline.yaml cannot be read, so nothing that needs it runs; `problem` names file, line and key."""
     lines = [
@@ -197,6 +214,11 @@ def _for(company: str) -> str:
 
 def _time(when: datetime, zone: ZoneInfo) -> str:
     return f"{when.astimezone(zone):%Y-%m-%d %H:%M %Z}"
+
+
+def _span(span: timedelta) -> str:
+    minutes = int(span.total_seconds() // 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h" if minutes < 2880 else f"{minutes // 1440} days"
 
 
 def _cut(text: str) -> str:

@@ -31,7 +31,7 @@ from gusto_pipeline.provisioning.app import App
 from gusto_pipeline.provisioning.apply import Applied, Gated
 from gusto_pipeline.provisioning.apps import LEARNING, SLUGS, app
 from gusto_pipeline.provisioning.brakes import CLOCK_SLACK
-from gusto_pipeline.provisioning.dismissal import Employment, Timing, removal_instant
+from gusto_pipeline.provisioning.dismissal import Employment, Timing, overdue, removal_instant
 from gusto_pipeline.provisioning.errors import AppError
 from gusto_pipeline.provisioning.links import HandDecisionError
 from gusto_pipeline.provisioning.matching import match
@@ -328,6 +328,45 @@ def sweep_due(settings: Settings, company: Company, now: datetime) -> str:
     if ended:
         return f"the access of {ended} accounts has ended"
     return f"{waiting} removals are still to be done" if waiting else ""
+
+
+@dataclass(frozen=True)
+class Late:
+    """An account that is, or may be, open although its holder's access ended at `ended_at`. alert: which of
+    `dismissal.ALERTS` has passed since."""
+
+    app: str
+    account_id: str
+    person_id: str
+    ended_at: datetime
+    alert: timedelta
+
+
+def late_removals(settings: Settings, company: Company, now: datetime) -> list[Late]:
+    """Accounts of people whose access has ended that were open when last looked at, proven theirs or perhaps, by app.
+
+    Without those that were closed since, by us or, as somebody says, by hand.
+    """
+    with open_warehouse(settings).read() as connection:
+        try:
+            rows = connection.execute(
+                "SELECT app, account_id, person_id, removal_at FROM provisioning.decisions d "
+                "WHERE company_uuid = $1 AND removal_at <= $2 AND hr <> 'vanished' AND link <> 'refused' "
+                "AND acct IN ('active', 'invited', 'lapsed') "
+                "AND NOT EXISTS (FROM provisioning.intents i JOIN provisioning.outcomes o USING (intent_id) "
+                "  WHERE (i.company_uuid, i.app, i.account_id) = (d.company_uuid, d.app, d.account_id) "
+                "  AND list_contains($3, i.action) AND o.outcome IN ('done', 'nothing_to_do') "
+                "  AND o.ended_at >= d.decided_at) "
+                "AND NOT EXISTS (FROM provisioning.done_by_hand h "
+                "  WHERE (h.company_uuid, h.app, h.account_id) = (d.company_uuid, d.app, d.account_id) "
+                "  AND h.said_at >= (SELECT max(read_at) FROM provisioning.account_reads r "
+                "    WHERE (r.company_uuid, r.app) = (h.company_uuid, h.app) AND r.complete)) "
+                "ORDER BY ALL",
+                [company.uuid, now, sorted(apply.REMOVALS)],
+            ).fetchall()
+        except duckdb.CatalogException:  # nothing was ever decided
+            return []
+    return [Late(app, id, person, at, alert) for app, id, person, at in rows if (alert := overdue(at, now))]
 
 
 def gate(

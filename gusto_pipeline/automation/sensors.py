@@ -4,6 +4,7 @@ The two run sensors look at every run of this Dagster instance, also at those st
 heals a company is noticed. Dagster keeps how far each has come: no run is told twice.
 """
 
+import hashlib
 import json
 import logging
 import os
@@ -23,7 +24,7 @@ from gusto_pipeline.config import Notify
 from gusto_pipeline.google_connection import google_standing
 from gusto_pipeline.gusto.catalog import CATEGORIES
 from gusto_pipeline.lifecycle import last_good_sync, standings
-from gusto_pipeline.reconcile import AGAIN, sweep_due
+from gusto_pipeline.reconcile import AGAIN, Late, late_removals, sweep_due
 from gusto_pipeline.resources.pipeline import PipelineResource
 from gusto_pipeline.warehouse.warehouse import WarehouseError
 
@@ -91,6 +92,30 @@ def removals_due(job: Any) -> dg.SensorDefinition:
                 yield dg.RunRequest(run_key=f"{slug}-{slot}", partition_key=slug)
 
     return sensor
+
+
+@dg.sensor(
+    minimum_interval_seconds=300,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Says when an account of somebody who left has been open for 30 minutes, and again after 60.",
+)
+def open_access(context: dg.SensorEvaluationContext, pipeline: PipelineResource) -> dg.SensorResult:
+    now, settings, told = utcnow(), pipeline.settings(), json.loads(context.cursor or "{}")
+    seen: dict[str, dict[str, float]] = {}
+    for slug in companies_with_apps(pipeline):
+        late = late_removals(settings, pipeline.company(slug), now)
+        seen[slug] = {_unnamed(one): one.alert.total_seconds() for one in late}
+        if any(alert > told.get(slug, {}).get(key, 0) for key, alert in seen[slug].items()):
+            spans = {app: [now - one.ended_at for one in late if one.app == app] for app in {one.app for one in late}}
+            message = notify.open_access(slug, spans, noticed_at=now, zone=settings.zone)
+            context.log.error(message.title)
+            tell(context.log, settings.notify, message, "failure")
+    return dg.SensorResult(cursor=json.dumps(seen), skip_reason="nothing runs for it")
+
+
+def _unnamed(one: Late) -> str:
+    """Names an account and its holder in a cursor, which Dagster keeps: an id may be an address."""
+    return hashlib.sha256(f"{one.app} {one.account_id} {one.person_id}".encode()).hexdigest()[:16]
 
 
 @dg.run_failure_sensor(

@@ -11,13 +11,18 @@ import dagster as dg
 import pytest
 
 from gusto_pipeline.accounts import connect_app
+from gusto_pipeline.automation.sensors import open_access
+from gusto_pipeline.clock import utcnow
 from gusto_pipeline.config import Settings, load_settings
 from gusto_pipeline.connections.sign_in import unattended
 from gusto_pipeline.definitions import definitions
 from gusto_pipeline.provisioning.session import Session
+from gusto_pipeline.reconcile import late_removals
+from gusto_pipeline.resources.pipeline import PipelineResource
 from gusto_pipeline.sandbox.apps import SimulatedApp, running_apps
 from gusto_pipeline.sync import open_store
 from gusto_pipeline_tests.conftest import Pipeline, connected
+from gusto_pipeline_tests.mailbox import mail_server, text
 
 APPS = ("asana", "okta")
 
@@ -112,6 +117,28 @@ def test_a_sweep_acts_on_what_it_may_and_leaves_the_rest_to_a_person(office):
     assert result.success
     assert office.states() == before, "the first removal in an app needs a person"
     assert metadata(result, "provisioning_actions")["state"] in ("ok", "blocked")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:apprise")
+def test_access_of_leavers_that_is_open_too_long_is_told_once(office, monkeypatch):
+    office.run("reconcile_accounts")
+    resources, cursor, mails = {"pipeline": PipelineResource()}, None, []
+    with mail_server() as mailbox:
+        monkeypatch.setenv("GUSTO_PIPELINE_NOTIFY", mailbox.url)
+        for _ in range(2):
+            with dg.build_sensor_context(office.pipeline.instance, cursor=cursor, resources=resources) as context:
+                cursor = open_access(context).cursor
+            mails.append([text(mail) for mail in mailbox.open()])
+    [told], again = mails
+    assert again == []
+    slug = office.pipeline.company.slug
+    late = late_removals(office.pipeline.settings, office.pipeline.company, utcnow())
+    assert f"{slug}: {len(late)} accounts of people who left are open" in told
+    assert f"- asana: {sum(one.app == 'asana' for one in late)}, the longest for" in told
+    assert f"gusto-pipeline plan --company {slug}" in told
+    assert "@" not in f"{told}{cursor}", "it names nobody"
+    assert open_access in office.defs.sensors
+    assert open_access.default_status is dg.DefaultSensorStatus.RUNNING
 
 
 def test_nothing_personal_goes_through_dagster(office):

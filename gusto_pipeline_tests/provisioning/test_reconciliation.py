@@ -340,6 +340,39 @@ def test_the_last_word_by_hand_counts_whatever_the_clock_said(office):
     assert rules(office, human) == ["A2"]
 
 
+def late(office: Office, human: Human) -> list[tuple[str, int]]:
+    """In which apps the person's access is known to be open too long, and the last alert that is due, in minutes."""
+    found = reconcile.late_removals(office.settings, COMPANY, office.now)
+    return [(one.app, int(one.alert / MINUTE)) for one in found if one.person_id == human.id]
+
+
+def test_access_that_is_still_open_after_its_end_is_alerted_after_30_and_60_minutes(office):
+    human = office.gusto["p3"]
+    office.read_and_plan()
+    ends = end_of_access(human.spells[-1][1])
+    for minutes, alert in ((29, None), (30, 30), (59, 30), (60, 60), (600, 60)):
+        office.now = ends + minutes * MINUTE
+        assert late(office, human) == [(slug, alert) for slug in ("asana", "okta") if alert], "nobody looked since"
+    office.read_and_plan()
+    assert late(office, human) == [("asana", 60), ("okta", 60)], "somebody looked, and it is"
+    office.apps["asana"].trouble = "down"
+    swept(office)
+    assert late(office, human) == [("asana", 60)], "the other is closed, whether or not it was read since"
+
+
+def test_what_is_said_to_be_done_by_hand_is_alerted_again_when_a_reading_still_shows_it(office):
+    human = office.gusto["p3"]
+    office.now = end_of_access(human.spells[-1][1]) + HOUR
+    office.read_and_plan()
+    office.now += MINUTE
+    for slug in office.apps:
+        office.decides(human, office.apps[slug], "say_done")
+    assert late(office, human) == []
+    office.now += MINUTE
+    office.read_and_plan()
+    assert late(office, human) == [("asana", 60), ("okta", 60)]
+
+
 # -- what cannot be right -------------------------------------------------------------------------------------
 
 
