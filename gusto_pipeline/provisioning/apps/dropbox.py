@@ -10,19 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
 
 import httpx
 
 from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, distinct, instant, names
+from gusto_pipeline.provisioning.app import App, distinct, instant, names, taken
 from gusto_pipeline.provisioning.errors import Refusal
-from gusto_pipeline.provisioning.reading import chosen, counted
+from gusto_pipeline.provisioning.reading import Row, chosen
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Consent, Field, oauth
-
-POLLS = 120  # of a job, a second apart at first, then five
 
 
 def tenant(session: Session) -> Tenant:
@@ -32,19 +29,13 @@ def tenant(session: Session) -> Tenant:
 
 def accounts(session: Session) -> Iterator[Account]:
     """Members in every state, with those removed lately."""
-    removed = 0
-
-    def members() -> Iterator[Account]:
-        nonlocal removed
-        for row in _pages(session, "/team/members/list_v2", "members", include_removed=True):
-            account = _account(row)
-            removed += account.status is Status.DELETED
-            yield account
-
-    def total() -> int:
-        return int(_read(session, "/team/get_info")["num_provisioned_users"]) + removed
-
-    return counted("Dropbox", members(), total)
+    living = 0
+    for row in _pages(session, "/team/members/list_v2", "members", include_removed=True):
+        account = _account(row)
+        living += account.status is not Status.DELETED
+        yield account
+    if living < (total := int(_read(session, "/team/get_info")["num_provisioned_users"])):
+        raise errors.IncompleteReadError(f"Dropbox counts {total} accounts and listed {living}")
 
 
 def account(session: Session, account_id: str) -> Account | None:
@@ -57,7 +48,7 @@ def find(session: Session, email: str) -> Account | None:
 
 def create(session: Session, new: NewAccount) -> None:
     """Invites by mail. role: id or name of one of the team's roles; groups: ids."""
-    member: dict[str, Any] = {
+    member: Row = {
         "member_email": new.email,
         "member_given_name": new.given_name[:50],
         "member_surname": new.family_name[:50],
@@ -73,7 +64,7 @@ def create(session: Session, new: NewAccount) -> None:
 
 
 def suspend(session: Session, account: Account) -> None:
-    session.send("POST", "/team/members/suspend", json={"user": _user(account.id), "wipe_data": _wipes(session)})
+    session.send("POST", "/team/members/suspend", json=_leaver(session, account))
 
 
 def reactivate(session: Session, account: Account) -> None:
@@ -81,14 +72,8 @@ def reactivate(session: Session, account: Account) -> None:
 
 
 def remove(session: Session, account: Account) -> None:
-    body = {
-        "user": _user(account.id),
-        "wipe_data": _wipes(session),
-        "keep_account": False,
-        "retain_team_shares": False,
-        "permanently_delete_files": False,
-    }
-    launch = session.json(session.send("POST", "/team/members/remove", json=body))
+    takes = {"keep_account": False, "retain_team_shares": False, "permanently_delete_files": False}
+    launch = session.json(session.send("POST", "/team/members/remove", json=_leaver(session, account) | takes))
     _finished(session, launch, "/team/members/remove/job_status/get")
 
 
@@ -125,16 +110,15 @@ def said(response: httpx.Response) -> str:
     return f"{body['error']['.tag']}{f', it wants the scope {scope}' if scope else ''}"
 
 
-def _read(session: Session, path: str, body: dict[str, Any] | None = None) -> Any:
+def _read(session: Session, path: str, body: Row | None = None) -> Row:
     return session.json(session.send("POST", path, json=body, reads=True))
 
 
-def _pages(session: Session, path: str, rows: str, **options: Any) -> Iterator[dict[str, Any]]:
+def _pages(session: Session, path: str, rows: str, **options: object) -> Iterator[Row]:
     page = _read(session, path, {"limit": 1000, **options})
     yield from page[rows]
-    head, version, suffix = path.partition("_v2")
     while page["has_more"]:
-        page = _read(session, f"{head}/continue{version}{suffix}", {"cursor": page["cursor"]})
+        page = _read(session, path.replace("/list", "/list/continue"), {"cursor": page["cursor"]})
         yield from page[rows]
 
 
@@ -143,10 +127,10 @@ def _one(session: Session, user: dict[str, str]) -> Account | None:
     return _account(item) if item[".tag"] == "member_info" else None
 
 
-def _finished(session: Session, answer: dict[str, Any], status_path: str) -> dict[str, Any]:
+def _finished(session: Session, answer: Row, status_path: str) -> Row:
     """The answer, or that of the job that was started instead of one."""
     job = answer.get("async_job_id")
-    for n in range(POLLS):
+    for n in range(120):
         if answer[".tag"] not in ("async_job_id", "in_progress"):
             break
         session.sleep(1 if n < 10 else 5)
@@ -156,7 +140,7 @@ def _finished(session: Session, answer: dict[str, Any], status_path: str) -> dic
     return answer
 
 
-def _change_group(session: Session, how: str, group: str, **who: Any) -> None:
+def _change_group(session: Session, how: str, group: str, **who: object) -> None:
     body = {"group": {".tag": "group_id", "group_id": group}, **who, "return_members": False}
     session.send("POST", f"/team/groups/members/{how}", json=body)
 
@@ -165,18 +149,18 @@ def _user(account_id: str) -> dict[str, str]:
     return {".tag": "team_member_id", "team_member_id": account_id}
 
 
-def _wipes(session: Session) -> bool:
-    return session.record.get("wipe_data") == "yes"
+def _leaver(session: Session, account: Account) -> Row:
+    return {"user": _user(account.id), "wipe_data": session.record.get("wipe_data") == "yes"}
 
 
-def _account(row: dict[str, Any]) -> Account:
+def _account(row: Row) -> Account:
     profile, roles = row["profile"], row.get("roles") or []
     name, role = profile.get("name") or {}, roles[0]["name"] if roles else "Member"
     others = [each["email"] for each in profile.get("secondary_emails") or [] if each.get("is_verified")]
     return Account(
         id=profile["team_member_id"],
         status=Status.DELETED if (status := profile["status"][".tag"]) == "removed" else Status(status),
-        user_name=profile.get("email"),
+        **taken(profile, user_name="email", external_id="external_id"),
         emails=distinct((profile.get("email"), *others)),
         **names(name.get("given_name"), name.get("surname"), name.get("display_name")),
         created_at=instant(profile.get("joined_on") or profile.get("invited_on")),
@@ -184,7 +168,6 @@ def _account(row: dict[str, Any]) -> Account:
         admin="admin" in role.lower(),
         licence=(profile.get("membership_type") or {}).get(".tag"),
         groups=tuple(profile.get("groups") or ()),
-        external_id=profile.get("external_id") or None,
         raw=row,
     )
 
