@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -128,6 +129,31 @@ def test_why_is_answered_for_one_person_in_one_app(office, command):
     said = json.loads(command("explain", email, "okta", "--json").out)
     assert (said[0]["rule"], said[0]["state"]) == ("A3", "REMOVAL_DUE")
     assert said[0]["why"].startswith("Left on ")
+
+
+def test_the_command_that_explain_names_answers_the_question_and_is_remembered(office, command):
+    text = Path("pipeline.yaml").read_text(encoding="utf-8")
+    Path("pipeline.yaml").write_text(text.replace("mode: auto", "mode: plan, who: 'true'"), encoding="utf-8")
+    plan(command)
+    directory, staff = office.apps["okta"].directory, office.pipeline.sandbox.world.companies[0].employees.values()
+    stays = {person["work_email"] for person in staff if not person["spells"][-1]["termination_date"]}
+    email = next(m.email for m in directory.members.values() if m.email in stays and m.state == "active")
+    del directory.members[directory.by_email(email).id]
+    asked = next(item for item in plan(command)["questions"] if item["rule"] == "G2")
+
+    def explained() -> dict[str, str]:
+        found: list[dict[str, str]] = json.loads(command("explain", email, "okta", "--json").out)
+        return found[0]
+
+    first = explained()
+    assert (asked["rule"], first["rule"], first["answer"]) == ("G2", "G2", "none")
+    yes = re.search(r"Yes \(.*?\): gusto-pipeline (approve \w+ \w+) --why …", first["question"])
+    assert yes
+    assert command(*yes[1].split(), "--why", "a mistake", "--by", "ann").code == 0
+    assert re.match(r"yes, by ann on .*\. a mistake$", explained()["answer"])
+    command("apply", yes[1].split()[1], "--by", "ann")
+    assert directory.by_email(email).state == "invited"
+    assert email not in {item["account"] for item in plan(command)["questions"]}
 
 
 def test_who_is_not_known_is_said_to_be_unknown(office, command):

@@ -32,6 +32,7 @@ from gusto_pipeline.provisioning.plans import Item
 from gusto_pipeline.provisioning.reconciliation import note_states, prepare
 from gusto_pipeline.provisioning.report import SECTION
 from gusto_pipeline.provisioning.store import store_accounts, store_failed_read, values
+from gusto_pipeline.reconcile import approve, find_plan
 from gusto_pipeline.reports import Report, duration, points, told, write_report
 from gusto_pipeline.spreadsheets.sheets import SpreadsheetError
 from gusto_pipeline.sync import Company, open_warehouse
@@ -823,6 +824,54 @@ def test_a_question_ages_from_the_report_that_first_asked_it(twice):
 def test_questions_about_leavers_come_before_approvals_and_others(shown):
     parts = list(dict.fromkeys(row.part for row in shown.page.rows["questions"]))
     assert parts == ["questions-urgent", "questions-approve", "questions-ask"]
+
+
+def test_every_question_names_a_command_that_answers_it(shown):
+    texts = [row.cells[5] for row in shown.page.rows["questions"]]
+    assert texts
+    assert [text for text in texts if not re.search(r"gusto-pipeline (accounts|approve) ", text)] == []
+
+
+def test_a_question_about_two_records_names_the_command_for_either_answer(office):
+    office.hire("Ann Lee", personal_email="ann@home.example")
+    office.sync()
+    with office.warehouse.write() as connection:
+        connection.execute(
+            "INSERT INTO provisioning.merge_questions BY NAME SELECT $1 AS company_uuid, 'contractor/c1' AS record, "
+            "'employee/e1' AS other, 'Both are called Ann Lee' AS sentence, $2 AS asked_at",
+            [COMPANY.uuid, NOW],
+        )
+    (row,) = sheet(office.report().workbook, "Questions waiting")
+    for answer in ("--yes", "--no"):
+        assert f"gusto-pipeline accounts same contractor/c1 employee/e1 {answer} --why …" in row["What to do"]
+
+
+def test_a_protected_account_that_is_said_to_be_removed_by_hand_is_not_asked_about(office):
+    login = office.hire("Olga Owner", last_day="2026-06-10")
+    office.sync()
+    office.read("okta", account(login, owner=True))
+    (row,) = sheet(office.report().workbook, "Questions waiting")
+    assert f"gusto-pipeline accounts done okta id-{login} --why …" in row["What to do"]
+    with office.warehouse.write() as connection:
+        links.say_done(connection, COMPANY.uuid, "okta", f"id-{login}", who="ann", why="handed over", now=NOW)
+    assert office.report().figures["questions"] == 0
+
+
+def test_what_was_answered_with_no_is_not_asked_again_and_says_so(office):
+    office.settings.provisioning.apps["okta"] = ManagedApp(mode="auto", who="false")
+    login = office.hire("Ann Lee")
+    office.sync()
+    office.read("okta", account(login), account("root@acme.example", owner=True))
+    report = office.report()
+    (row,) = sheet(report.workbook, "Questions waiting")
+    plan, item = re.search(
+        r"Yes \(stop it from signing in\): gusto-pipeline approve (\w+) (\w+) ", row["What to do"]
+    ).groups()
+    approve(office.settings, find_plan(office.settings, COMPANY, plan), [item], who="kim", approved=False)
+    report = office.report()
+    assert report.figures["questions"] == 0
+    (pair,) = [pair for pair in sheet(report.workbook, "Every pair") if pair["Person"] == "Ann Lee"]
+    assert re.fullmatch(r"Somebody said no\. By whom and why: gusto-pipeline explain \S+ okta", pair["What comes next"])
 
 
 def test_invitations_are_shown_with_their_end(shown):
