@@ -9,15 +9,14 @@ are not documented: they are told by their words.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import httpx
 
 from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, distinct, filled, instant, one_name
+from gusto_pipeline.provisioning.app import App, distinct, filled, instant, one_name, taken
 from gusto_pipeline.provisioning.errors import REFUSED, Refusal
-from gusto_pipeline.provisioning.reading import by_offset, chosen, found, one
+from gusto_pipeline.provisioning.reading import Row, by_offset, chosen, found, one
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Consent, Field, oauth, signed_assertion
 
@@ -111,17 +110,17 @@ def said(response: httpx.Response) -> str:
     return f"{wrong[0].get('message') or 'no reason given'} ({wrong[0]['errorCode']})" if wrong else ""
 
 
-def _rows(session: Session, what: str, **query: str) -> Iterator[dict[str, Any]]:
+def _rows(session: Session, what: str, **query: str) -> Iterator[Row]:
     return by_offset(session, f"/{what}", {"count": 100, **query}, what, "start_position", "totalSetSize")
 
 
-def _account(row: dict[str, Any]) -> Account:
+def _account(row: Row) -> Account:
     admin = str(row.get("isAdmin")).casefold() == "true"
     split = {"given_name": row.get("firstName"), "family_name": row.get("lastName")}
     return Account(
         id=row["userId"],
         status=STATUSES[row["userStatus"]],
-        user_name=row.get("email"),
+        **taken(row, user_name="email", title="jobTitle"),
         emails=distinct((row.get("email"),)),
         **one_name(row.get("userName")) | filled(split),
         last_activity=instant(row.get("lastLogin")),
@@ -129,7 +128,6 @@ def _account(row: dict[str, Any]) -> Account:
         role=row.get("permissionProfileName") or ("Admin" if admin else None),
         admin=admin,
         groups=tuple(group.get("groupName") or group["groupId"] for group in row.get("groupList") or ()),
-        title=row.get("jobTitle") or None,
         raw=row,
     )
 
@@ -186,13 +184,9 @@ APP = App(
         Refusal(errors.NotFoundError, "DOES[ _]NOT[ _](EXIST|BELONG)|NOT[ _]FOUND|INVALID[ _]USERID"),
         Refusal(errors.MissingScopeError, "USER_LACKS_PERMISSIONS", "Connect as an administrator of the account"),
         Refusal(errors.PlanTooLowError, "ACCOUNT_LACKS_PERMISSIONS"),
-        Refusal(errors.LastOwnerError, r"\bLAST\b.*\bADMIN"),
         Refusal(
-            errors.NoSeatError,
-            r"(\b|_)SEATS?(\b|_)|\b(MAXIMUM|LIMIT|NUMBER)\b.*\bUSERS?\b|BILLING[ _]PLAN",
-            "Buy a seat, or close somebody's membership",
+            errors.NoSeatError, r"SEAT|(MAXIMUM|LIMIT|NUMBER)\b.*\bUSER|BILLING[ _]PLAN", "Buy a seat, or free one"
         ),
-        Refusal(errors.InvalidError, "", "Correct it, or do it in DocuSign Admin"),
     ),
     refuses_with={200, 201, 404, *REFUSED},
 )
