@@ -11,15 +11,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
 
 import httpx
 
 from gusto_pipeline.provisioning import errors
-from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, distinct, filled, instant, names
+from gusto_pipeline.provisioning.account import Account, NewAccount, Tenant
+from gusto_pipeline.provisioning.app import App, distinct, filled, instant, names, status_of, taken
 from gusto_pipeline.provisioning.errors import Refusal
-from gusto_pipeline.provisioning.reading import by_cursor, by_offset, found
+from gusto_pipeline.provisioning.reading import Row, by_cursor, by_offset, found
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Field, api_key
 
@@ -47,9 +46,8 @@ OWNER = "Connect with an owner's token that has the scopes admin, users:read and
 def tenant(session: Session) -> Tenant:
     response = session.send("GET", f"{WEB}/auth.test")
     answer = session.json(response)
-    scopes = response.headers.get("x-oauth-scopes", "")
-    granted = tuple(scope.strip() for scope in scopes.split(",") if scope.strip())
-    return Tenant(answer.get("enterprise_id") or answer["team_id"], answer["team"], granted)
+    granted = response.headers.get("x-oauth-scopes", "").replace(",", " ").split()
+    return Tenant(answer.get("enterprise_id") or answer["team_id"], answer["team"], tuple(granted))
 
 
 def accounts(session: Session) -> Iterator[Account]:
@@ -129,16 +127,16 @@ def said(response: httpx.Response) -> str:
     return f"{answer.get('error', 'unknown_error')}{f', needed is {needed}' if needed else ''}"
 
 
-def _patch(session: Session, path: str, operation: dict[str, Any]) -> None:
+def _patch(session: Session, path: str, operation: Row) -> None:
     session.send("PATCH", path, json={"schemas": [PATCH], "Operations": [operation]})
 
 
-def _resources(session: Session, path: str) -> Iterator[dict[str, Any]]:
+def _resources(session: Session, path: str) -> Iterator[Row]:
     """All pages (RFC 7644 section 3.4.2.4), whole by Slack's own count."""
     return by_offset(session, path, {"count": 1000}, "Resources", "startIndex", "totalResults", first=1)
 
 
-def _web_members(session: Session) -> Iterator[dict[str, Any]]:
+def _web_members(session: Session) -> Iterator[Row]:
     """Without Slack's own bot, and without people of other organisations who share a channel."""
     at = "response_metadata/next_cursor"
     for row in by_cursor(session, f"{WEB}/users.list", {"limit": 200}, "members", "cursor", at):
@@ -146,16 +144,15 @@ def _web_members(session: Session) -> Iterator[dict[str, Any]]:
             yield row
 
 
-def _account(scim: dict[str, Any], web: dict[str, Any]) -> Account:
+def _account(scim: Row, web: Row) -> Account:
     """From SCIM's record and the Web API's, of which one may be empty."""
     name, profile, work = scim.get("name") or {}, web.get("profile") or {}, scim.get(ENTERPRISE) or {}
     ended = scim.get("active") is False or web.get("deleted") is True
-    status = Status.SUSPENDED if ended else Status.INVITED if web.get("is_invited_user") else Status.ACTIVE
     emails = sorted(scim.get("emails") or (), key=lambda each: not each.get("primary"))
     phones = [each.get("value") for each in scim.get("phoneNumbers") or ()]
     return Account(
         id=scim.get("id") or web["id"],
-        status=status,
+        status=status_of(suspended=ended, invited=web.get("is_invited_user")),
         user_name=scim.get("userName") or web.get("name"),
         emails=distinct([*(each.get("value") for each in emails), profile.get("email")]),
         **names(
@@ -170,10 +167,9 @@ def _account(scim: dict[str, Any], web: dict[str, Any]) -> Account:
         bot=bool(web.get("is_bot")),
         groups=tuple(each.get("display") or each["value"] for each in scim.get("groups") or ()),
         external_id=scim.get("externalId"),
-        employee_number=work.get("employeeNumber"),
+        **taken(work, employee_number="employeeNumber", department="department"),
         phone=next(filter(None, (*phones, profile.get("phone"))), None),
         title=scim.get("title") or profile.get("title") or None,
-        department=work.get("department"),
         raw={"scim": scim, "web": web},
     )
 
@@ -203,8 +199,6 @@ APP = App(
         Refusal(errors.AlreadyExistsError, "", "Somebody has this address or user name already: look", status=[409]),
         Refusal(errors.LastOwnerError, "owner", "Transfer the ownership in Slack first", status=[402, 403]),
         Refusal(errors.PlanTooLowError, "plan|paid", "SCIM needs the Business+ or Enterprise plan", status=[403]),
-        Refusal(errors.PlanTooLowError, "", "SCIM needs the Business+ or Enterprise plan", status=[402]),
         Refusal(errors.MissingScopeError, "", OWNER, status=[403]),
-        Refusal(errors.InvalidError, "", "Put that right, in Slack or in Gusto, and try again"),
     ),
 )
