@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import click
 import pytest
@@ -60,6 +62,20 @@ def test_every_command_is_there_and_takes_these_arguments(command):
     while isinstance(found, click.Group):
         found = found.commands[words.pop(0)]
     found.make_context("gusto-pipeline", [*words, "--why", "asked them"])
+
+
+def test_the_documentation_lists_them_all():
+    text = (Path(__file__).parents[2] / "docs" / "accounts.md").read_text(encoding="utf-8")
+    found = {}
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.split("|")]
+        for rule in cells[2].split() if len(cells) == 6 else ():
+            found[rule] = tuple(re.findall("`(.*?)`", cell) for cell in cells[3:5])
+    words = {name: name.upper() for name in ("app", "account", "person", "plan", "item")}
+    assert {rule: found[rule] for rule in ANSWERS} == {
+        rule: tuple([command.format(**words)] if command else [] for command in (said.yes_command, said.no_command))
+        for rule, said in ANSWERS.items()
+    }
 
 
 # -- from the question to what comes of it ----------------------------------------------------------------------
