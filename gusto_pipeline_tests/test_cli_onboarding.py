@@ -9,14 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gusto_pipeline.accounts import connect_app
-from gusto_pipeline.config import load_settings
-from gusto_pipeline.connections.sign_in import unattended
 from gusto_pipeline.gusto.client import RESERVE, GustoClient
-from gusto_pipeline.provisioning.session import Session
-from gusto_pipeline.sandbox.apps import running_apps
-from gusto_pipeline.sync import open_store
 from gusto_pipeline_tests.conftest import Pipeline, connected
+from gusto_pipeline_tests.provisioning.connected import asana_for_newcomers
 
 ADA = {
     "first_name": "Ada",
@@ -103,15 +98,8 @@ def test_it_leaves_requests_to_people_who_wait(pipeline, command, monkeypatch):
     assert reserves == [RESERVE]
 
 
-def test_the_apps_of_who_was_created_are_planned(pipeline, command, monkeypatch):
-    world = pipeline.sandbox.world
-    with running_apps("asana", company=world.companies[0], clock=world.clock) as apps:
-        monkeypatch.setitem(Session.__init__.__kwdefaults__, "sleep", pipeline.sandbox.advance)
-        app = apps["asana"]
-        rule = f"{{base_url: '{app.base_url}', mode: plan, address: personal, who: 'true', lead_days: 14}}"
-        Path("pipeline.yaml").write_text(f"provisioning: {{apps: {{asana: {rule}}}}}\n", encoding="utf-8")
-        settings = load_settings()
-        connect_app(settings, open_store(settings), "asana", pipeline.company, app.simulator.record, unattended)
+def test_the_apps_of_who_was_created_are_planned(pipeline, command):
+    with asana_for_newcomers(pipeline) as settings:
         soon = datetime.now(UTC) + timedelta(days=10)
         said = command("onboard", hires(ADA | {"start_date": str(soon.date())}))
     assert said.code == 0, said.err

@@ -13,17 +13,13 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from gusto_pipeline.accounts import connect_app
 from gusto_pipeline.automation import onboarding
 from gusto_pipeline.automation.onboarding import NEW_HIRES, onboarding_folder
 from gusto_pipeline.config import load_settings
-from gusto_pipeline.connections.sign_in import unattended
 from gusto_pipeline.definitions import definitions
-from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.resources.pipeline import PipelineResource
-from gusto_pipeline.sandbox.apps import running_apps
-from gusto_pipeline.sync import open_store
 from gusto_pipeline_tests.conftest import Pipeline, connected
+from gusto_pipeline_tests.provisioning.connected import asana_for_newcomers
 
 # Each value is one that occurs nowhere else.
 ADA = {
@@ -189,16 +185,9 @@ def test_without_a_connected_app_nothing_plans_apps(office):
     assert "new_hires_apps" not in {sensor.name for sensor in office.defs.sensors or ()}
 
 
-def test_the_apps_of_who_was_created_are_planned(office, monkeypatch):
+def test_the_apps_of_who_was_created_are_planned(office):
     pipeline = office.pipeline
-    world = pipeline.sandbox.world
-    with running_apps("asana", company=world.companies[0], clock=world.clock) as apps:
-        monkeypatch.setitem(Session.__init__.__kwdefaults__, "sleep", pipeline.sandbox.advance)
-        app = apps["asana"]
-        rule = f"{{base_url: '{app.base_url}', mode: plan, address: personal, who: 'true', lead_days: 14}}"
-        Path("pipeline.yaml").write_text(f"provisioning: {{apps: {{asana: {rule}}}}}\n", encoding="utf-8")
-        settings = load_settings()
-        connect_app(settings, open_store(settings), "asana", pipeline.company, app.simulator.record, unattended)
+    with asana_for_newcomers(pipeline) as settings:
         office.defs = definitions(settings)
         [sensor] = [each for each in office.defs.sensors or () if each.name == "new_hires_apps"]
         resources = {"pipeline": PipelineResource()}

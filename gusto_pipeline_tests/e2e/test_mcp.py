@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
-import threading
-import time
 from datetime import timedelta
 
 import anyio
 import httpx2
 import pytest
-import uvicorn
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
@@ -21,6 +17,7 @@ from gusto_pipeline.answers.callers import Caller, issue_token
 from gusto_pipeline.clock import utcnow
 from gusto_pipeline.mcp_server import http_server
 from gusto_pipeline_tests.conftest import connected
+from gusto_pipeline_tests.e2e.assistants import served
 
 
 @pytest.fixture(scope="module")
@@ -40,17 +37,8 @@ def callers(pipeline):
 
 @pytest.fixture(scope="module")
 def url(pipeline):
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port = listening.getsockname()[1]
-        app = http_server(pipeline.settings, port).streamable_http_app(stateless_http=True, json_response=True)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", ws="none"))
-        thread = threading.Thread(target=server.run, args=([listening],))
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{port}/mcp"
-        server.should_exit = True
-        thread.join()
+    with served(lambda port: http_server(pipeline.settings, port)) as url:
+        yield url
 
 
 async def profile(transport):

@@ -5,17 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import os
-import socket
 import sys
-import threading
-import time
 from datetime import timedelta
 from types import SimpleNamespace
 
 import anyio
 import httpx2
 import pytest
-import uvicorn
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
@@ -27,6 +23,7 @@ from gusto_pipeline.gusto import actions
 from gusto_pipeline.mcp_server import http_server, stdio_server
 from gusto_pipeline.sync import find_company, open_warehouse
 from gusto_pipeline_tests.conftest import connected
+from gusto_pipeline_tests.e2e.assistants import served
 
 EMPLOYEE = {"first_name": "Ada", "last_name": "New", "email": "ada.new@example.com", "date_of_birth": "1991-12-11"}
 HOME = {"street_1": "CANARY Street", "city": "Oakland", "state": "CA", "zip": "94607"}
@@ -63,20 +60,9 @@ def now():
 
 @pytest.fixture(scope="module")
 def url(pipeline, now):
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port = listening.getsockname()[1]
-        made = http_server(
-            pipeline.settings, port, writes=lambda uuid: pipeline.client(), clock=lambda: utcnow() + now.ahead
-        )
-        app = made.streamable_http_app(stateless_http=True, json_response=True)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", ws="none"))
-        thread = threading.Thread(target=server.run, args=([listening],))
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{port}/mcp"
-        server.should_exit = True
-        thread.join()
+    given = {"writes": lambda uuid: pipeline.client(), "clock": lambda: utcnow() + now.ahead}
+    with served(lambda port: http_server(pipeline.settings, port, **given)) as url:
+        yield url
 
 
 @pytest.fixture

@@ -5,14 +5,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
+from gusto_pipeline.accounts import connect_app
+from gusto_pipeline.config import Settings, load_settings
+from gusto_pipeline.connections.sign_in import unattended
 from gusto_pipeline.provisioning.account import NewAccount
 from gusto_pipeline.provisioning.apps import app
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.sandbox.apps import SimulatedApp, running_apps
+from gusto_pipeline.sync import open_store
+from gusto_pipeline_tests.conftest import Pipeline
 
 NEW = NewAccount(
     email="nora.newman@acme-tea-co.example",
@@ -57,3 +64,20 @@ def connected_to(
     """A running app (options as for `running_apps`) and a session with it."""
     with running_apps(slug, **options) as apps, session_with(apps[slug], transport=transport) as session:
         yield session, apps[slug]
+
+
+@contextmanager
+def asana_for_newcomers(pipeline: Pipeline) -> Iterator[Settings]:
+    """Asana connected, for everybody who starts within 14 days, and only planned; the settings that say so."""
+    world = pipeline.sandbox.world
+    with (
+        running_apps("asana", company=world.companies[0], clock=world.clock) as apps,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setitem(Session.__init__.__kwdefaults__, "sleep", pipeline.sandbox.advance)
+        asana = apps["asana"]
+        rule = f"{{base_url: '{asana.base_url}', mode: plan, address: personal, who: 'true', lead_days: 14}}"
+        Path("pipeline.yaml").write_text(f"provisioning: {{apps: {{asana: {rule}}}}}\n", encoding="utf-8")
+        settings = load_settings()
+        connect_app(settings, open_store(settings), "asana", pipeline.company, asana.simulator.record, unattended)
+        yield settings
