@@ -289,7 +289,10 @@ class ManagedApp(_Section):
     delete_after_days: int | None = Field(
         default=None, ge=0, description="Days between suspending and deleting a leaver's account; empty: never deleted"
     )
-    hand_over_to: str = Field(default="", description="Whose account gets what a leaver's owns, by e-mail address")
+    hand_over_to: str = Field(
+        default="",
+        description="Whose account gets what a leaver's owns before that is deleted, by e-mail address, where apps can",
+    )
     seat_cost: float | None = Field(default=None, ge=0, description="What a seat costs a month, for the report")
 
 

@@ -194,6 +194,7 @@ def wanted_in(settings: Settings, slug: str, company: Company) -> Wanted:
         licence=given.licence,
         groups=given.groups,
         delete_after_days=given.delete_after_days,
+        hand_over_to=given.hand_over_to,
         protect=general.protect,
     )
 

@@ -16,6 +16,7 @@ from gusto_pipeline.provisioning.errors import (
     AlreadyExistsError,
     AppError,
     IncompleteReadError,
+    InvalidError,
     NotFoundError,
     OutcomeUnknownError,
     UnsupportedError,
@@ -118,6 +119,26 @@ def remove(session: Session, account_id: str) -> Outcome:
         return (cancel or app.remove)(session, account)
 
     return _change(session, account_id, call, lambda a: a is None or a.status in gone)
+
+
+def hand_over(session: Session, account_id: str, to: str) -> None:
+    """Gives what an account owns to the active one of this address; nothing to do when it is gone already.
+
+    Raises InvalidError where there is no other such account, OutcomeUnknownError while it is still under way.
+    """
+    app = session.app
+    if app.hand_over is None:
+        raise UnsupportedError(f"{app.name} cannot hand over what an account owns")
+    account = app.account(session, account_id)
+    if account is None or account.status is Status.DELETED:
+        return
+    heir = app.find(session, to)
+    if heir is None or heir.status is not Status.ACTIVE or heir.id == account.id:
+        raise InvalidError(
+            f"{app.name} has no account {to} that could be given what {account_id} owns, so that was not removed. Say "
+            f"another in pipeline.yaml, provisioning.apps.{app.slug}.hand_over_to"
+        )
+    app.hand_over(session, account, heir)
 
 
 def invite_again(session: Session, account_id: str) -> Outcome:

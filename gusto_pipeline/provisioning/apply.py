@@ -271,6 +271,8 @@ def _perform(session: Session, item: Item) -> actions.Outcome:
         case "invite_again":
             return actions.invite_again(session, _id(item))
         case "cancel_invitation" | "delete":
+            if item.new:
+                actions.hand_over(session, _id(item), item.new["hand_over_to"])
             return actions.remove(session, _id(item))
         case "suspend":
             return (actions.suspend if session.app.suspend else actions.remove)(session, _id(item))

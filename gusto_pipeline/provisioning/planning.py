@@ -74,6 +74,8 @@ def _item(decision: Decision, app: App, wanted: Wanted, tries: Mapping[tuple[str
             return None
         if decision.taken_at:
             due = decision.taken_at + timedelta(days=wanted.delete_after_days)
+        if app.hand_over and wanted.hand_over_to:
+            new = {"hand_over_to": wanted.hand_over_to}
     if action in (Action.SUSPEND, Action.CANCEL_INVITATION) and decision.inputs.hr is Hr.ENDED:
         due = decision.subject.removal_at  # as it was planned ahead, so that a yes given then still counts
     if action in (Action.SUSPEND, Action.CANCEL_INVITATION) and mode is Mode.ASK and decision.unwanted:
@@ -97,7 +99,10 @@ def _item(decision: Decision, app: App, wanted: Wanted, tries: Mapping[tuple[str
         return _asked(
             decision, app, f"{app.name} cannot take it back by itself", f"Take it back in {app.name} by hand."
         )
-    return item_of(decision, app, action, mode, reason=reason, effect=_effect(action, app), due=due, new=new)
+    effect = _effect(action, app)
+    if new and "hand_over_to" in new:
+        effect = f"give what it owns to {new['hand_over_to']}, then {effect}"
+    return item_of(decision, app, action, mode, reason=reason, effect=effect, due=due, new=new)
 
 
 def _asked(decision: Decision, app: App, problem: str, step: str) -> Item:

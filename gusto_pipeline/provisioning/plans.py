@@ -39,8 +39,9 @@ class Item:
 
     effect: what it comes to in that app, in words. due_at: not before this instant (ISO 8601), None for at once.
     inputs: the facts that the decision was made from. new: of an account to create, its login, names, role, groups and
-    licence; of one to update, the changed fields. needs_approval: a person has to say yes before. employed_since: first
-    day of the employment that it is about. Names and addresses only, never pay or numbers of the state's.
+    licence; of one to update, the changed fields; of one to delete, whose account is given what it owns.
+    needs_approval: a person has to say yes before. employed_since: first day of the employment that it is about. Names
+    and addresses only, never pay or numbers of the state's.
     """
 
     app: str

@@ -61,6 +61,7 @@ class Wanted:
     licence: str = ""
     groups: tuple[str, ...] = ()
     delete_after_days: int | None = None
+    hand_over_to: str = ""
     protect: tuple[str, ...] = ()
 
 

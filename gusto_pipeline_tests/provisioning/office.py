@@ -300,7 +300,7 @@ class Office:
         self.memory, self.now, self.effects = memory, start, 0
         self.apps = {slug: FakeApp(self, slug) for slug in ("okta", "asana")}
         self.modes = {"okta": "auto", "asana": "auto"}
-        self.who = "true"
+        self.who, self.hand_over_to = "true", ""
         self.yes: set[str] = set()
         self.answered: set[str] = set()  # of these, questions
         self.proven: set[str] = set()
@@ -333,7 +333,12 @@ class Office:
     @property
     def settings(self) -> Settings:
         apps = {
-            slug: ManagedApp(mode=self.modes[slug], who=self.who, delete_after_days=GRACE if slug == "okta" else None)
+            slug: ManagedApp(
+                mode=self.modes[slug],
+                who=self.who,
+                delete_after_days=GRACE if slug == "okta" else None,
+                hand_over_to=self.hand_over_to,
+            )
             for slug in self.apps
         }
         return Settings(home=Path("nowhere"), provisioning=Provisioning(apps=apps, **self.options))

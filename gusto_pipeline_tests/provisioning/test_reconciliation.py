@@ -12,6 +12,7 @@ import pytest
 
 from gusto_pipeline import reconcile
 from gusto_pipeline.provisioning.account import Status
+from gusto_pipeline.provisioning.errors import AppError, OutcomeUnknownError
 from gusto_pipeline.provisioning.links import HandDecisionError
 from gusto_pipeline.provisioning.plans import Item, PlanError
 from gusto_pipeline.reconcile import Removal
@@ -371,6 +372,53 @@ def test_what_is_said_to_be_done_by_hand_is_alerted_again_when_a_reading_still_s
     office.now += MINUTE
     office.read_and_plan()
     assert late(office, human) == [("asana", 60), ("okta", 60)]
+
+
+# -- what an account owns -------------------------------------------------------------------------------------
+
+
+def grace_over(office: Office, human: Human, handed: list[tuple[str, str]], error: AppError | None = None) -> None:
+    """A suspended account of the person is about to be deleted, after what it owns was handed over."""
+    okta = office.apps["okta"]
+
+    def hand_over(session, account, to):
+        if error:
+            raise error
+        assert account.status is Status.SUSPENDED
+        handed.append((account.id, to.id))
+
+    okta.app.hand_over = hand_over
+    office.hand_over_to = "root@acme.example"
+    office.dismissed(human, okta, -7)
+    swept(office)
+    office.now += 31 * DAY
+
+
+def test_what_a_leavers_account_owns_is_handed_over_before_it_is_deleted(office):
+    human, handed = someone(office), list[tuple[str, str]]()
+    grace_over(office, human, handed)
+    assert [item.effect[:45] for item in planned(office, human)] == ["give what it owns to root@acme.example, then "]
+    swept(office)
+    assert handed == [("okta1", "root")]
+    assert office.apps["okta"].of(human).status is Status.DELETED
+
+
+@pytest.mark.parametrize(
+    ("to", "error", "words"),
+    [
+        ("nobody@acme.example", None, "has no account nobody@acme.example that could be given what okta1 owns"),
+        ("p0@acme.example", None, "has no account p0@acme.example that could be given"),
+        ("root@acme.example", OutcomeUnknownError("is still handing over"), "is still handing over"),
+    ],
+)
+def test_an_account_that_cannot_hand_over_what_it_owns_is_kept(office, to, error, words):
+    human, handed = someone(office), list[tuple[str, str]]()
+    grace_over(office, human, handed, error)
+    office.hand_over_to = to
+    swept(office)
+    assert office.apps["okta"].of(human).status is Status.SUSPENDED
+    problems = office.memory.query("SELECT problem FROM provisioning.outcomes WHERE outcome IN ('failed', 'unknown')")
+    assert [words in problem for (problem,) in problems] == [True]
 
 
 # -- what cannot be right -------------------------------------------------------------------------------------
