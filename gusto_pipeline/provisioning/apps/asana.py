@@ -7,15 +7,12 @@ invited person looks like an active one. Whoever is removed leaves their work to
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import httpx
 
-from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
 from gusto_pipeline.provisioning.app import App, distinct, instant, one_name
-from gusto_pipeline.provisioning.errors import Refusal
-from gusto_pipeline.provisioning.reading import by_cursor, found, one
+from gusto_pipeline.provisioning.reading import Row, by_cursor, found, one
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Consent, Field, oauth
 
@@ -69,7 +66,7 @@ def _workspace(session: Session) -> str:
     return f"/workspaces/{session.record['workspace']}"
 
 
-def _rows(session: Session, what: str, **query: str) -> Iterator[dict[str, Any]]:
+def _rows(session: Session, what: str, **query: str) -> Iterator[Row]:
     return by_cursor(
         session, f"{_workspace(session)}/{what}", {"limit": 100, **query}, "data", "offset", "next_page/offset"
     )
@@ -86,7 +83,7 @@ def _post(session: Session, path: str, user: str) -> None:
     session.send("POST", path, json={"data": {"user": user}})
 
 
-def _account(row: dict[str, Any]) -> Account:
+def _account(row: Row) -> Account:
     user = row["user"]
     roles = (("is_admin", "Admin"), ("is_guest", "Guest"), ("is_view_only", "View only"))
     return Account(
@@ -115,9 +112,4 @@ APP = App(
     removal_note="tasks go to whoever connected us; what only they could see stays out of reach",
     rate_limit="150 requests a minute, 1,500 on paid plans",
     invites=True,
-    refusals=(
-        Refusal(errors.PlanTooLowError, status=[402]),
-        Refusal(errors.NoSeatError, "seat|license", status=[403]),
-        Refusal(errors.MissingScopeError, "", "Connect as a workspace administrator", status=[403]),
-    ),
 )

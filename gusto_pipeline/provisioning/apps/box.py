@@ -10,15 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any
 
 import httpx
 
 from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, distinct, filled, instant, one_name
+from gusto_pipeline.provisioning.app import App, distinct, filled, instant, one_name, taken
 from gusto_pipeline.provisioning.errors import Refusal
-from gusto_pipeline.provisioning.reading import by_cursor, by_offset, found, one
+from gusto_pipeline.provisioning.reading import Row, by_cursor, by_offset, found, one
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Consent, oauth
 
@@ -28,7 +27,6 @@ FIELDS = (
 )
 ROLES = {"admin": "Admin", "coadmin": "Co-admin", "user": "User"}
 SLOW = timedelta(minutes=10)  # after which Box answers a move of content that is still going on
-OUTSIDE = "If that account is outside the enterprise, invite it in the Admin Console"
 OUTSIDE = "If that account is outside the enterprise, invite it in the Admin Console"
 MANAGER = "Connect as an admin or co-admin who may manage users"
 
@@ -122,11 +120,11 @@ def _users(session: Session, **query: str) -> Iterator[Account]:
     return map(_account, by_cursor(session, "/users", params, "entries", "marker", "next_marker"))
 
 
-def _entries(session: Session, path: str, **query: str) -> Iterator[dict[str, Any]]:
+def _entries(session: Session, path: str, **query: str) -> Iterator[Row]:
     return by_offset(session, path, {"limit": 1000, **query}, "entries", "offset", "total_count")
 
 
-def _account(row: dict[str, Any]) -> Account:
+def _account(row: Row) -> Account:
     login, role, other = row.get("login"), row.get("role"), row.get("notification_email") or {}
     confirmed = other.get("email") if other.get("is_confirmed") else None
     return Account(
@@ -140,9 +138,7 @@ def _account(row: dict[str, Any]) -> Account:
         admin=role in ("admin", "coadmin"),
         owner=role == "admin",
         bot=bool(row.get("is_platform_access_only")),
-        external_id=row.get("external_app_user_id") or None,
-        phone=row.get("phone") or None,
-        title=row.get("job_title") or None,
+        **taken(row, external_id="external_app_user_id", phone="phone", title="job_title"),
         raw=row,
     )
 
@@ -165,11 +161,7 @@ APP = App(
     rate_limit="1,000 requests a minute per user",
     refusals=(
         Refusal(errors.MissingScopeError, "", MANAGER, status=[403]),
-        Refusal(errors.MissingScopeError, r"\((insufficient_scope|access_denied_insufficient|forbidden)", MANAGER),
         Refusal(errors.AlreadyExistsError, "user_login_already_used", OUTSIDE),
-        Refusal(errors.NoSeatError, "seat|license"),
         Refusal(errors.OwnsContentError, "", "Hand the content over first, then remove it", call="^DELETE .*/users/"),
-        Refusal(errors.AlreadyExistsError, "", "Look in the Admin Console before trying again", status=[409]),
-        Refusal(errors.InvalidError),
     ),
 )

@@ -7,7 +7,6 @@ the plan is too low or no seat is free is not documented: after a refusal the pl
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import httpx
 
@@ -15,6 +14,7 @@ from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
 from gusto_pipeline.provisioning.app import App, distinct, instant, one_name
 from gusto_pipeline.provisioning.errors import AppError, Refusal
+from gusto_pipeline.provisioning.reading import Row
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Field, api_key
 
@@ -36,7 +36,7 @@ def accounts(session: Session) -> Iterator[Account]:
 
 def create(session: Session, new: NewAccount) -> None:
     """Invites by mail; a name cannot be given. role: `admin`, or the number of a custom role; groups: ids."""
-    body: dict[str, Any] = {"email": new.email, "admin": new.role == "admin"}
+    body: Row = {"email": new.email, "admin": new.role == "admin"}
     if new.role and new.role.isdecimal():
         body["custom_role_id"] = int(new.role)
     try:
@@ -76,8 +76,8 @@ def said(response: httpx.Response) -> str:
     return f"{body.get('err') or 'no reason given'} ({body.get('ECODE')})"
 
 
-def _team(session: Session) -> dict[str, Any]:
-    teams: list[dict[str, Any]] = session.get("/team")["teams"]
+def _team(session: Session) -> Row:
+    teams: list[Row] = session.get("/team")["teams"]
     for team in teams:
         if str(team["id"]) == session.record["team"]:
             return team
@@ -102,7 +102,7 @@ def _explained(session: Session, error: AppError, *, seats: bool) -> AppError:
     return error
 
 
-def _account(row: dict[str, Any]) -> Account:
+def _account(row: Row) -> Account:
     user = row["user"]
     role, custom = user.get("role"), (user.get("custom_role") or {}).get("name")
     invited = "date_joined" in user and not user["date_joined"] and bool(user.get("date_invited"))
@@ -140,7 +140,6 @@ APP = App(
         Refusal(errors.MissingScopeError, "", ADMINISTRATOR, status=[403]),
         Refusal(errors.MissingScopeError, BARRED, ADMINISTRATOR, status=range(400, 429)),
         Refusal(errors.AlreadyExistsError, "already", "Look under People in the Workspace's settings"),
-        Refusal(errors.InvalidError),
         Refusal(errors.RateLimitedError, status=[429], seconds=60),
     ),
 )

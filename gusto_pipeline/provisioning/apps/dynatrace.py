@@ -8,16 +8,15 @@ and service users, who are no people, are left out. Who is not found may come as
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 from urllib.parse import quote
 
 import httpx
 
 from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, instant, names
+from gusto_pipeline.provisioning.app import App, instants, names
 from gusto_pipeline.provisioning.errors import REFUSED, Refusal
-from gusto_pipeline.provisioning.reading import counted
+from gusto_pipeline.provisioning.reading import Row, counted
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Field, client_credentials
 
@@ -77,7 +76,7 @@ def _path(email: str) -> str:
     return f"/users/{quote(email, safe='')}"
 
 
-def _account(row: dict[str, Any]) -> Account:
+def _account(row: Row) -> Account:
     login = row.get("userLoginMetadata") or {}
     return Account(
         id=row["uid"],
@@ -85,8 +84,7 @@ def _account(row: dict[str, Any]) -> Account:
         user_name=row["email"],
         emails=(row["email"],),
         **names(row.get("name"), row.get("surname")),
-        last_activity=instant(login.get("lastSuccessfulLogin")),
-        created_at=instant(login.get("createdAt")),
+        **instants(login, last_activity="lastSuccessfulLogin", created_at="createdAt"),
         raw=row,
     )
 
@@ -115,8 +113,5 @@ APP = App(
         Refusal(errors.NotFoundError, "not found"),
         Refusal(errors.NotFoundError, status=[404]),
         Refusal(errors.AlreadyExistsError, "already", "Look under User management in Account Management"),
-        Refusal(errors.AlreadyExistsError, "", "Look under User management in Account Management", status=[409]),
-        Refusal(errors.LastOwnerError, "last.*admin|admin.*last", "Make somebody else an account administrator first"),
-        Refusal(errors.InvalidError, "", "Correct it, or do it in Account Management", status=REFUSED),
     ),
 )

@@ -16,10 +16,10 @@ from typing import Any
 import httpx
 
 from gusto_pipeline.provisioning import errors
-from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, distinct, instant, names
+from gusto_pipeline.provisioning.account import Account, NewAccount, Tenant
+from gusto_pipeline.provisioning.app import App, distinct, instants, names, status_of, taken
 from gusto_pipeline.provisioning.errors import Refusal
-from gusto_pipeline.provisioning.reading import by_link, found, one
+from gusto_pipeline.provisioning.reading import Row, by_link, found, one
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Field, api_key
 
@@ -57,7 +57,7 @@ def create(session: Session, new: NewAccount) -> None:
             "reactivate that one, or correct its employee id"
         )
     name = {"first_name": new.given_name, "last_name": new.family_name}
-    person: dict[str, Any] = {"email": new.email, **name, "is_active": True, **employee}
+    person: Row = {"email": new.email, **name, "is_active": True, **employee}
     if sender := session.record.get("welcome_from"):
         person["send_welcome_from_user_id"] = int(sender)
     session.send("POST", "/user/bulk/", json=[person])
@@ -104,7 +104,7 @@ def _people(session: Session, **query: str) -> Iterator[Account]:
     return map(_account, chain.from_iterable(halves))
 
 
-def _rows(session: Session, path: str, **query: str) -> Iterator[dict[str, Any]]:
+def _rows(session: Session, path: str, **query: str) -> Iterator[Row]:
     return by_link(session, path, {"page_size": 100, **query}, "results", "next", total="count")
 
 
@@ -112,21 +112,19 @@ def _put(session: Session, account: Account, **facts: Any) -> None:
     session.send("PUT", f"/user/{account.id}/", json=facts)
 
 
-def _account(row: dict[str, Any]) -> Account:
+def _account(row: Row) -> Account:
     never = "last_login_ts" in row and row["last_login_ts"] is None
     return Account(
         id=str(row["id"]),
-        status=Status.SUSPENDED if not row["is_active"] else Status.INVITED if never else Status.ACTIVE,
-        user_name=row.get("email"),
+        status=status_of(suspended=not row["is_active"], invited=never),
+        **taken(row, user_name="email", title="title"),
         emails=distinct((row.get("email"),)),
         **names(row.get("first_name"), row.get("last_name")),
-        last_activity=instant(row.get("last_login_ts")),
-        created_at=instant(row.get("create_ts")),
+        **instants(row, last_activity="last_login_ts", created_at="create_ts"),
         role="Company admin" if row.get("is_company_admin") else "Reviewer" if row.get("is_reviewer") else "Member",
         admin=bool(row.get("is_company_admin")),
         groups=tuple(map(str, row.get("company_groups_ids") or ())),
         employee_number=str(row["employee_id"]) if row.get("employee_id") else None,
-        title=row.get("title") or None,
         raw=row,
     )
 
@@ -150,11 +148,8 @@ APP = App(
         "15Five's support"
     ),
     rate_limit="not published; counted by IP address",
-    refuses_with=[400],
     refusals=(
         Refusal(errors.SignInError, "", f"The key lapses after a year. Make one under {KEYS}", status=[401]),
         Refusal(errors.MissingScopeError, "", WHOLE, status=[403]),
-        Refusal(errors.NoSeatError, "licen|seat", "Buy one, or deactivate somebody"),
-        Refusal(errors.InvalidError),
     ),
 )

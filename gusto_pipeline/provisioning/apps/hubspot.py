@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -18,7 +17,7 @@ from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
 from gusto_pipeline.provisioning.app import App, distinct, names
 from gusto_pipeline.provisioning.errors import Refusal
-from gusto_pipeline.provisioning.reading import by_cursor, chosen, one
+from gusto_pipeline.provisioning.reading import Row, by_cursor, chosen, one
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Consent, oauth
 
@@ -51,7 +50,7 @@ def find(session: Session, email: str) -> Account | None:
 
 def create(session: Session, new: NewAccount) -> None:
     """Adds and mails a welcome. role: by name or id; without one, the least rights. The first group: the main team."""
-    person: dict[str, Any] = {
+    person: Row = {
         "email": new.email,
         "firstName": new.given_name,
         "lastName": new.family_name,
@@ -113,7 +112,7 @@ def _deactivated(session: Session, user: str | None = None) -> set[str]:
     filters = [{"propertyName": "hs_deactivated", "operator": "EQ", "value": "true"}]
     if user:
         filters.append({"propertyName": "hs_internal_user_id", "operator": "EQ", "value": user})
-    search: dict[str, Any] = {
+    search: Row = {
         "filterGroups": [{"filters": filters}],
         "properties": ["hs_internal_user_id"],
         "limit": 100,
@@ -127,7 +126,7 @@ def _deactivated(session: Session, user: str | None = None) -> set[str]:
         search["after"] = following["after"]
 
 
-def _named(row: dict[str, Any]) -> bool:
+def _named(row: Row) -> bool:
     return bool(row.get("firstName") or row.get("lastName"))
 
 
@@ -150,11 +149,11 @@ def _move(session: Session, account: Account, teams: list[str]) -> list[str]:
     return _teams(session.json(answer))
 
 
-def _teams(row: dict[str, Any]) -> list[str]:
+def _teams(row: Row) -> list[str]:
     return list(map(str, filter(None, [row.get("primaryTeamId"), *(row.get("secondaryTeamIds") or ())])))
 
 
-def _account(row: dict[str, Any], deactivated: bool, roles: dict[str, str], known: Names) -> Account:
+def _account(row: Row, deactivated: bool, roles: dict[str, str], known: Names) -> Account:
     role = next(iter(filter(None, [row.get("roleId"), *(row.get("roleIds") or ())])), None)
     admin = bool(row.get("superAdmin"))
     return Account(
@@ -192,9 +191,6 @@ APP = App(
         Refusal(errors.RateLimitedError, r"\(DAILY", status=[429], seconds=DAY),
         Refusal(errors.RateLimitedError, status=[429], seconds=10),
         Refusal(errors.MissingScopeError, r"\(MISSING_SCOPES", "Add it to the app, and consent as a super admin"),
-        Refusal(errors.AlreadyExistsError, r"\(CONFLICT\)", "Nothing is left to do"),
         Refusal(errors.LastOwnerError, "super admin", "Make somebody else super admin first"),
-        Refusal(errors.NoSeatError, "seat"),
-        Refusal(errors.InvalidError, r"\(VALIDATION_ERROR\)", "Correct it, or do it by hand in HubSpot"),
     ),
 )

@@ -14,10 +14,10 @@ from typing import Any
 import httpx
 
 from gusto_pipeline.provisioning import errors
-from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, instant, one_name
+from gusto_pipeline.provisioning.account import Account, NewAccount, Tenant
+from gusto_pipeline.provisioning.app import App, instants, one_name, status_of
 from gusto_pipeline.provisioning.errors import Refusal
-from gusto_pipeline.provisioning.reading import counted, found
+from gusto_pipeline.provisioning.reading import Row, counted, found
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Field, api_key
 
@@ -55,7 +55,7 @@ def find(session: Session, email: str) -> Account | None:
 
 def create(session: Session, new: NewAccount) -> None:
     """Without a password the person gets a mail to activate the account. Answers without the new id."""
-    person: dict[str, Any] = {"username": new.email, "fullname": new.display_name, "groups": list(new.groups)}
+    person: Row = {"username": new.email, "fullname": new.display_name, "groups": list(new.groups)}
     if new.password:
         person |= {"password": new.password, "password_reset_required": True}
     _command(session, "batchadd", [person])
@@ -103,7 +103,7 @@ def said(response: httpx.Response) -> str:
     return text if failed or (error and "already" not in text.lower()) else ""
 
 
-def _read(session: Session, data: dict[str, Any]) -> Any:
+def _read(session: Session, data: Row) -> Any:
     return session.json(_command(session, "getuserdata", data, reads=True))
 
 
@@ -113,22 +113,20 @@ def _command(session: Session, command: str, data: Any, *, reads: bool = False) 
     return session.send("POST", "/enterpriseapi.php", json=body, reads=reads)
 
 
-def _accounts(answer: dict[str, Any]) -> Iterator[Account]:
+def _accounts(answer: Row) -> Iterator[Account]:
     for key, row in (answer.get("Users") or {}).items():  # an empty one is a list
         yield _account(key, row)
 
 
-def _account(key: str, row: dict[str, Any]) -> Account:
+def _account(key: str, row: Row) -> Account:
     admin = bool(row.get("admin"))
-    status = Status.INVITED if row.get("neverloggedin") else Status.ACTIVE
     return Account(
         id=key,
-        status=Status.SUSPENDED if row["disabled"] else status,
+        status=status_of(suspended=row["disabled"], invited=row.get("neverloggedin")),
         user_name=row["username"],
         emails=(row["username"],),
         **one_name(row.get("fullname")),
-        last_activity=instant(row.get("last_login")),
-        created_at=instant(row.get("created")),
+        **instants(row, last_activity="last_login", created_at="created"),
         role="Admin" if admin else "User",
         admin=admin,
         groups=tuple(row.get("groups") or ()),

@@ -11,16 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
 from urllib.parse import quote
 
 import httpx
 
 from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, distinct, filled, instant, names
+from gusto_pipeline.provisioning.app import App, distinct, filled, instant, instants, names, taken
 from gusto_pipeline.provisioning.errors import Refusal
-from gusto_pipeline.provisioning.reading import by_link, one
+from gusto_pipeline.provisioning.reading import Row, by_link, one
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Field, api_key
 
@@ -158,7 +157,7 @@ def _roles(session: Session, user_id: str) -> tuple[str, ...]:
         return ()
 
 
-def _account(row: dict[str, Any], roles: tuple[str, ...]) -> Account:
+def _account(row: Row, roles: tuple[str, ...]) -> Account:
     profile = row.get("profile") or {}
     sent = instant(row.get("statusChanged")) if row["status"] == "PROVISIONED" else None
     login = profile.get("login")
@@ -170,14 +169,11 @@ def _account(row: dict[str, Any], roles: tuple[str, ...]) -> Account:
         emails=distinct(addresses),
         **names(profile.get("firstName"), profile.get("lastName"), profile.get("displayName")),
         invited_until=sent + LINK_LIFE if sent else None,
-        last_activity=instant(row.get("lastLogin")),
-        created_at=instant(row.get("created")),
+        **instants(row, last_activity="lastLogin", created_at="created"),
         role=", ".join(roles) or None,
         admin=bool(roles),
-        employee_number=profile.get("employeeNumber"),
+        **taken(profile, employee_number="employeeNumber", title="title", department="department"),
         phone=profile.get("mobilePhone") or profile.get("primaryPhone"),
-        title=profile.get("title"),
-        department=profile.get("department"),
         raw=row,
     )
 

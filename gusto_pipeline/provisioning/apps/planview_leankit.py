@@ -8,17 +8,15 @@ answered with 409 or 422 is not documented; both are understood.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
-from typing import Any
 
 import httpx
 
 from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, distinct, instant, names
+from gusto_pipeline.provisioning.app import App, distinct, instant, instants, names, password, status_of, taken
 from gusto_pipeline.provisioning.errors import Refusal
-from gusto_pipeline.provisioning.reading import and_invited, by_offset, chosen, found, one
+from gusto_pipeline.provisioning.reading import Row, and_invited, by_offset, chosen, found, one
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Field, api_key
 
@@ -49,11 +47,11 @@ def find(session: Session, email: str) -> Account | None:
 
 def create(session: Session, new: NewAccount) -> None:
     """role: Administrator or Board creator, none for others. licence: full, reader or focused."""
-    user: dict[str, Any] = {
+    user: Row = {
         "emailAddress": new.email,
         "firstName": new.given_name,
         "lastName": new.family_name,
-        "password": new.password or f"{secrets.token_urlsafe(24)}aA1!",
+        "password": password(new),
         "enabled": True,
         "administrator": False,
         "boardCreator": False,
@@ -103,22 +101,18 @@ def _invitations(session: Session) -> Iterator[Account]:
             )
 
 
-def _user(row: dict[str, Any]) -> Account:
+def _user(row: Row) -> Account:
     owner, admin = bool(row.get("accountOwner")), bool(row.get("administrator"))
-    status = Status.ACTIVE if row["enabled"] else Status.SUSPENDED
     return Account(
         id=str(row["id"]),
-        status=Status.DELETED if row.get("deleted") else status,
-        user_name=row.get("username"),
+        status=status_of(deleted=row.get("deleted"), suspended=not row["enabled"]),
+        **taken(row, user_name="username", licence="licenseType", external_id="externalUserName"),
         emails=distinct((row.get("emailAddress"),)),
         **names(row.get("firstName"), row.get("lastName"), row.get("fullName")),
-        last_activity=instant(row.get("lastAccess")),
-        created_at=instant(row.get("createdOn")),
+        **instants(row, last_activity="lastAccess", created_at="createdOn"),
         role="Owner" if owner else "Administrator" if admin else row.get("licenseType"),
         admin=owner or admin,
         owner=owner,
-        licence=row.get("licenseType"),
-        external_id=row.get("externalUserName"),
         raw=row,
     )
 
@@ -137,11 +131,7 @@ APP = App(
     removal_note="cards keep their history, and lose the assignment",
     rate_limit="points in windows of a minute",
     refusals=(
-        Refusal(errors.AlreadyExistsError, "already", "Nothing is left to do"),
-        Refusal(errors.AlreadyExistsError, "", "Nothing is left to do", status=[409]),
         Refusal(errors.LastOwnerError, "owner", "Have the account owner named anew in LeanKit first"),
-        Refusal(errors.NoSeatError, "licen|seat"),
         Refusal(errors.MissingScopeError, "", "Use the token of an account administrator", status=[403]),
-        Refusal(errors.InvalidError, "", "Correct it, or do it by hand in LeanKit"),
     ),
 )

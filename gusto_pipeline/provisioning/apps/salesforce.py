@@ -11,15 +11,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import httpx
 
 from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, distinct, filled, instant, names
+from gusto_pipeline.provisioning.app import App, distinct, filled, instant, names, status_of, taken
 from gusto_pipeline.provisioning.errors import Refusal
-from gusto_pipeline.provisioning.reading import by_link, chosen
+from gusto_pipeline.provisioning.reading import Row, by_link, chosen
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Consent, Field, oauth
 
@@ -108,7 +107,7 @@ def said(response: httpx.Response) -> str:
     return f"{error['message'].rstrip('.')} ({error['errorCode']})"
 
 
-def _query(session: Session, soql: str) -> Iterator[dict[str, Any]]:
+def _query(session: Session, soql: str) -> Iterator[Row]:
     return by_link(session, "/query", {"q": soql}, "records", "nextRecordsUrl", total="totalSize")
 
 
@@ -118,7 +117,7 @@ def _users(session: Session, where: str) -> list[Account]:
     return [_account(row, frozen) for row in rows]
 
 
-def _logins(session: Session, *account_ids: str) -> Iterator[dict[str, Any]]:
+def _logins(session: Session, *account_ids: str) -> Iterator[Row]:
     ids = ",".join(f"'{account_id}'" for account_id in account_ids)
     return _query(session, f"SELECT Id,UserId,IsFrozen FROM UserLogin WHERE UserId IN ({ids})") if ids else iter(())
 
@@ -137,15 +136,15 @@ def _quoted(text: str) -> str:
     return text.replace("\\", "\\\\").replace("'", "\\'")
 
 
-def _account(row: dict[str, Any], frozen: set[str]) -> Account:
+def _account(row: Row, frozen: set[str]) -> Account:
     profile = row.get("Profile") or {}
     licence = (profile.get("UserLicense") or {}).get("Name")
     seen = instant(row.get("LastLoginDate"))
-    ended = not row["IsActive"] or row["Id"] in frozen
     return Account(
         id=row["Id"],
-        status=Status.SUSPENDED if ended else Status.ACTIVE if seen else Status.INVITED,
-        user_name=row.get("Username"),
+        status=status_of(suspended=not row["IsActive"] or row["Id"] in frozen, invited=not seen),
+        **taken(row, user_name="Username", external_id="FederationIdentifier", employee_number="EmployeeNumber"),
+        **taken(row, title="Title", department="Department"),
         emails=distinct((row.get("Email"),)),
         **names(row.get("FirstName"), row.get("LastName"), row.get("Name")),
         last_activity=seen,
@@ -154,11 +153,7 @@ def _account(row: dict[str, Any], frozen: set[str]) -> Account:
         admin=bool(profile.get("PermissionsModifyAllData")),
         bot=row.get("UserType", "Standard") != "Standard" or licence == "Salesforce Integration",
         licence=licence,
-        external_id=row.get("FederationIdentifier"),
-        employee_number=row.get("EmployeeNumber"),
         phone=row.get("MobilePhone") or row.get("Phone"),
-        title=row.get("Title"),
-        department=row.get("Department"),
         raw=row,
     )
 
@@ -181,7 +176,6 @@ APP = App(
     removal_note="records stay with their owner, and the licence is free; whoever cannot be deactivated yet is frozen",
     rate_limit="a number of requests a day, by edition and licences",
     invites=True,
-    refuses_with=[400, 403],
     refusals=(
         # The day's requests come back over hours, so nobody waits for them here; too many at once pass in seconds.
         Refusal(errors.RateLimitedError, "TotalRequests.*REQUEST_LIMIT_EXCEEDED", status=[403], seconds=3600),
@@ -193,6 +187,5 @@ APP = App(
         Refusal(errors.MissingScopeError, r"\(INSUFFICIENT_ACCESS", MANAGER),
         Refusal(errors.LastOwnerError, "last.*administrator|administrator.*last"),
         Refusal(errors.OwnsContentError, "", HOLDS, status=[400], call="^PATCH"),
-        Refusal(errors.InvalidError, "", "Put that right, in Setup or in Gusto, and try again", status=[400]),
     ),
 )

@@ -7,7 +7,6 @@ count, of which the vendor's guide and its description differ. Invitations by ma
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -16,9 +15,9 @@ import httpx
 
 from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, distinct, instant, names
+from gusto_pipeline.provisioning.app import App, distinct, instant, names, password
 from gusto_pipeline.provisioning.errors import Refusal
-from gusto_pipeline.provisioning.reading import chosen, counted, one
+from gusto_pipeline.provisioning.reading import Row, chosen, counted, one
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Field, basic_auth
 
@@ -60,12 +59,12 @@ def create(session: Session, new: NewAccount) -> None:
     User names are unique among all of Sauce Labs' customers: nora@acme.example becomes nora.acme.
     """
     local, _, domain = new.email.partition("@")
-    user: dict[str, Any] = {
+    user: Row = {
         "first_name": new.given_name,
         "last_name": new.family_name,
         "email": new.email,
         "username": f"{local}.{domain.partition('.')[0]}",
-        "password": new.password or f"{secrets.token_urlsafe(24)}aA1!",
+        "password": password(new),
         "organization": tenant(session).id,
         "role": int(chosen(session, "role", new.role or "member", ROLES)),
     }
@@ -107,7 +106,7 @@ def said(response: httpx.Response) -> str:
     return "; ".join(f"{name}{text}".rstrip(".") for name, texts in named.items() for text in texts)
 
 
-def _unwrapped(answer: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def _unwrapped(answer: Any) -> tuple[list[Row], Row]:
     """The rows of a list, and its envelope if it has one."""
     return (answer, {}) if isinstance(answer, list) else (answer["results"], answer)
 
@@ -128,8 +127,8 @@ def _listed(session: Session, status: str, **query: str) -> Iterator[Account]:
     return counted("Sauce Labs", rows(), lambda: total[-1] if total else None)
 
 
-def _account(row: dict[str, Any], status: str) -> Account:
-    role: dict[str, Any] = next(iter(row.get("roles") or ()), {})
+def _account(row: Row, status: str) -> Account:
+    role: Row = next(iter(row.get("roles") or ()), {})
     return Account(
         id=row["id"],
         status=STATUSES[status],
@@ -158,11 +157,9 @@ APP = App(
     removal_note="their access key is reset, so that whatever tests with it stops; test results stay",
     rate_limit="10 requests a second, 3,500 an hour",
     plan="Enterprise",
-    refuses_with=[400],
     refusals=(
         Refusal(errors.MissingScopeError, "", f"{ADMIN}, on a plan with user management", status=[403]),
         Refusal(errors.AlreadyExistsError, "already|exists|taken", "It may be another organization's: choose another"),
         Refusal(errors.NoSeatError, "seat|licen|limit", "Buy one, or deactivate somebody"),
-        Refusal(errors.InvalidError, "", "Correct it, or do it by hand in Sauce Labs"),
     ),
 )

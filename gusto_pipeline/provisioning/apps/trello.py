@@ -10,19 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import httpx
 
 from gusto_pipeline.provisioning import errors
-from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, distinct, instant, one_name
+from gusto_pipeline.provisioning.account import Account, NewAccount, Tenant
+from gusto_pipeline.provisioning.app import App, distinct, instant, one_name, status_of
 from gusto_pipeline.provisioning.errors import Refusal
-from gusto_pipeline.provisioning.reading import found
+from gusto_pipeline.provisioning.reading import Row, found
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Field, Record, api_key
 
-Row = dict[str, Any]
 PAID = (
     "Deactivating needs a paid Workspace, and people who are not managed in Atlassian's admin hub. Remove the member, "
     "or do it there"
@@ -111,10 +109,9 @@ def _account(row: Row, managed: Row | None) -> Account:
     member, more = row.get("member") or {}, managed or {}
     known = more.get("member") or {}
     invited = row.get("unconfirmed") or "ghost" in (row.get("memberType"), member.get("memberType"))
-    status = Status.INVITED if invited else Status.ACTIVE
     return Account(
         id=row["idMember"],
-        status=Status.SUSPENDED if row.get("deactivated") else status,
+        status=status_of(suspended=row.get("deactivated"), invited=invited),
         user_name=member.get("username"),
         emails=distinct((known.get("email") or member.get("email"),)),
         **one_name(member.get("fullName") or known.get("fullname")),
@@ -153,10 +150,8 @@ APP = App(
         # It counts in windows of 10 seconds and says no time.
         Refusal(errors.RateLimitedError, status=[429], seconds=10),
         Refusal(errors.SignInError, "invalid (key|token|app token)|expired token", "Make a token that does not expire"),
-        Refusal(errors.AlreadyExistsError, "already", "Nothing is left to do"),
         Refusal(errors.LastOwnerError, "at least one admin|last admin", "Make somebody else admin of the Workspace"),
         Refusal(errors.NoSeatError, "limit|license|seat"),
-        Refusal(errors.InvalidError, "", "Correct it, or do it by hand in Trello", status=[400]),
         Refusal(errors.PlanTooLowError, "", PAID, status=[401, 403], call="/deactivated$"),
         Refusal(errors.MissingScopeError, "", "Make a token with read and write as an admin", status=[401, 403]),
     ),

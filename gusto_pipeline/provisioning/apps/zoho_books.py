@@ -7,7 +7,6 @@ users, so that a user who exists already and a seat that lacks are known by thei
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import httpx
 
@@ -16,7 +15,7 @@ from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Ten
 from gusto_pipeline.provisioning.app import App, instant, one_name
 from gusto_pipeline.provisioning.apps import zoho
 from gusto_pipeline.provisioning.errors import Refusal
-from gusto_pipeline.provisioning.reading import by_number, chosen, one
+from gusto_pipeline.provisioning.reading import Row, by_number, chosen, one
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Field
 
@@ -67,11 +66,11 @@ def said(response: httpx.Response) -> str:
     return f"{body.get('message') or 'no reason given'} ({body['code']})" if body.get("code") else ""
 
 
-def _here(session: Session) -> dict[str, Any]:
+def _here(session: Session) -> Row:
     return {"organization_id": session.record["organization_id"]}
 
 
-def _send(session: Session, method: str, path: str, body: dict[str, Any] | None = None) -> None:
+def _send(session: Session, method: str, path: str, body: Row | None = None) -> None:
     try:
         session.send(method, path, params=_here(session), json=body)
     except errors.AlreadyExistsError:
@@ -79,7 +78,7 @@ def _send(session: Session, method: str, path: str, body: dict[str, Any] | None 
             raise
 
 
-def _account(row: dict[str, Any]) -> Account:
+def _account(row: Row) -> Account:
     others = sorted(row.get("email_ids") or (), key=lambda each: not each.get("is_selected"))
     emails = [row.get("email"), *(each["email"] for each in others)]
     return Account(
@@ -116,9 +115,7 @@ APP = App(
         Refusal(errors.SignInError, ".", "Connect again", status=[401]),
         Refusal(errors.NotFoundError, "does not exist|not found"),
         Refusal(errors.NotFoundError, ".", status=[404]),
-        Refusal(errors.AlreadyExistsError, "already", "Nothing is left to do"),
         Refusal(errors.NoSeatError, "maximum|upgrade|user limit"),
         Refusal(errors.LastOwnerError, "primary contact|(only|last) admin", "Make somebody else administrator first"),
-        Refusal(errors.InvalidError, "", "Correct it, or do it by hand in Zoho Books"),
     ),
 )

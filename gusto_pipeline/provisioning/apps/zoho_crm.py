@@ -9,19 +9,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
 
 import httpx
 
 from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, distinct, instant, names
+from gusto_pipeline.provisioning.app import App, distinct, instant, names, status_of
 from gusto_pipeline.provisioning.apps import zoho
 from gusto_pipeline.provisioning.errors import Refusal
-from gusto_pipeline.provisioning.reading import by_number, chosen, found
+from gusto_pipeline.provisioning.reading import Row, by_number, chosen, found
 from gusto_pipeline.provisioning.session import Session
 
-WRONG = "INVALID_DATA|MANDATORY_NOT_FOUND|EMAIL_UPDATE_NOT_ALLOWED|CANNOT_UPDATE_DELETED_USER"
 ROLE = "Manager / Standard"  # the lesser role and profile of those that every new organization has
 
 
@@ -85,8 +83,8 @@ def said(response: httpx.Response) -> str:
     return f"{wrong.get('message') or 'no reason given'}{f' {field}' if field else ''} ({wrong.get('code')})"
 
 
-def _organization(session: Session) -> dict[str, Any]:
-    organization: dict[str, Any] = session.get("/org")["org"][0]
+def _organization(session: Session) -> Row:
+    organization: Row = session.get("/org")["org"][0]
     return organization
 
 
@@ -100,7 +98,7 @@ def _count(session: Session, kind: str | None = None) -> int:
     return int(session.get("/users/actions/count", {"type": kind})["count"])
 
 
-def _write(session: Session, method: str, path: str, user: dict[str, Any] | None = None) -> None:
+def _write(session: Session, method: str, path: str, user: Row | None = None) -> None:
     """One user per call. That it is so already is what was wanted, except that somebody new exists."""
     try:
         session.send(method, path, json={"users": [user]} if user else None)
@@ -121,12 +119,14 @@ def _rights(session: Session, wanted: str) -> dict[str, str]:
     return ids
 
 
-def _account(row: dict[str, Any], organization: dict[str, Any]) -> Account:
+def _account(row: Row, organization: Row) -> Account:
     role, profile = ((row.get(kind) or {}).get("name") for kind in ("role", "profile"))
-    primary = organization.get("primary_zuid")
+    primary, pending = organization.get("primary_zuid"), row.get("confirm") is False
     return Account(
         id=row["id"],
-        status=_status(row),
+        status=status_of(
+            deleted=row["status"] == "deleted", suspended=row["status"] != "active" and not pending, invited=pending
+        ),
         emails=distinct((row.get("email"),)),
         **names(row.get("first_name"), row.get("last_name"), row.get("full_name")),
         created_at=instant(row.get("created_time")),
@@ -136,14 +136,6 @@ def _account(row: dict[str, Any], organization: dict[str, Any]) -> Account:
         phone=row.get("phone") or row.get("mobile"),
         raw=row,
     )
-
-
-def _status(row: dict[str, Any]) -> Status:
-    if row["status"] == "deleted":
-        return Status.DELETED
-    if row.get("confirm") is False:
-        return Status.INVITED
-    return Status.ACTIVE if row["status"] == "active" else Status.SUSPENDED
 
 
 APP = App(
@@ -167,7 +159,6 @@ APP = App(
         Refusal(errors.NoSeatError, r"\(LICENSE_LIMIT_EXCEEDED\)"),
         Refusal(errors.PlanTooLowError, r"\(FEATURE_PERMISSION\)", "Raise it, or do it by hand"),
         Refusal(errors.NotFoundError, r"^the.id.given.*\(INVALID_DATA\)"),
-        Refusal(errors.InvalidError, f"({WRONG})", "Correct it, or do it by hand in Zoho CRM"),
         *zoho.REFUSALS,
     ),
 )

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
 from urllib.parse import quote
 
 import httpx
 
 from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
-from gusto_pipeline.provisioning.app import App, distinct, names
+from gusto_pipeline.provisioning.app import App, distinct, names, status_of
 from gusto_pipeline.provisioning.apps import zoho
 from gusto_pipeline.provisioning.errors import Refusal
-from gusto_pipeline.provisioning.reading import chosen, one
+from gusto_pipeline.provisioning.reading import Row, chosen, one
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Field
 
@@ -121,7 +120,7 @@ def said(response: httpx.Response) -> str:
     return f"{body.get('message') or 'no reason given'} {fields}".strip() + f" ({body['errorCode']})"
 
 
-def _pages(session: Session, path: str) -> Iterator[dict[str, Any]]:
+def _pages(session: Session, path: str) -> Iterator[Row]:
     seen: set[str] = set()
     start = 0
     while True:
@@ -134,7 +133,7 @@ def _pages(session: Session, path: str) -> Iterator[dict[str, Any]]:
         start += PAGE
 
 
-def _rows(answer: dict[str, Any] | None) -> list[dict[str, Any]]:
+def _rows(answer: Row | None) -> list[Row]:
     return answer["data"] if answer else []
 
 
@@ -142,12 +141,11 @@ def _move(session: Session, account: Account, departments: set[str]) -> None:
     session.send("PATCH", f"/agents/{account.id}", json={"associatedDepartmentIds": sorted(departments)})
 
 
-def _account(row: dict[str, Any]) -> Account:
-    status = Status.ACTIVE if row.get("isConfirmed", True) else Status.INVITED
-    ended = {"DISABLED": Status.SUSPENDED, "DELETED": Status.DELETED}
+def _account(row: Row) -> Account:
+    status, pending = row["status"], not row.get("isConfirmed", True)
     return Account(
         id=str(row["id"]),
-        status=ended.get(row["status"], status),
+        status=status_of(deleted=status == "DELETED", suspended=status == "DISABLED", invited=pending),
         emails=distinct((row.get("emailId"),)),
         **names(row.get("firstName"), row.get("lastName"), row.get("name")),
         role=row.get("rolePermissionType"),
@@ -182,7 +180,6 @@ APP = App(
     refusals=(
         Refusal(errors.AlreadyExistsError, r"\bduplicate\b", "Nothing is left to do"),
         Refusal(errors.NoSeatError, r"\(LICENSE_ACCESS_LIMITED\)", "Buy one, or deactivate somebody"),
-        Refusal(errors.InvalidError, "INVALID_DATA|UNPROCESSABLE_ENTITY", "Correct it, or do it by hand in Zoho Desk"),
         *zoho.REFUSALS,
     ),
 )
