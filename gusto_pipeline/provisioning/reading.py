@@ -13,7 +13,7 @@ from gusto_pipeline.provisioning.errors import IncompleteReadError, InvalidError
 from gusto_pipeline.provisioning.session import Session
 
 Params = Mapping[str, Any]
-Row = dict[str, Any]  # a record as the app sends it
+Row = dict[str, Any]  # a record as the app sends or takes it
 
 
 def by_cursor(
@@ -130,6 +130,16 @@ def post_new(session: Session, path: str, body: Row, email: str) -> None:
     except OutcomeUnknownError:
         if not session.app.find(session, email):
             raise
+
+
+def awaited(session: Session, waits: Iterable[float], read: Callable[[], Row], over: Callable[[Row], bool]) -> Row:
+    """What a job's state is when it is over, or at the last look; waits: seconds before each."""
+    state: Row = {}
+    for seconds in waits:
+        session.sleep(seconds)
+        if over(state := read()):
+            break
+    return state
 
 
 def chosen(session: Session, kind: str, wanted: str, there: Mapping[str, str]) -> str:

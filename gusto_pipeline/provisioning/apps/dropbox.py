@@ -17,9 +17,11 @@ from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
 from gusto_pipeline.provisioning.app import App, distinct, instant, names, taken
 from gusto_pipeline.provisioning.errors import Refusal
-from gusto_pipeline.provisioning.reading import Row, chosen
+from gusto_pipeline.provisioning.reading import Row, awaited, chosen
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Consent, Field, oauth
+
+LOOKS = (*[1] * 10, *[5] * 110)  # seconds between looks at a job
 
 
 def tenant(session: Session) -> Tenant:
@@ -52,7 +54,6 @@ def create(session: Session, new: NewAccount) -> None:
         "member_email": new.email,
         "member_given_name": new.given_name[:50],
         "member_surname": new.family_name[:50],
-        "send_welcome_email": True,
     }
     if new.role:
         rows = _read(session, "/team/members/get_available_team_member_roles")["roles"]
@@ -72,8 +73,8 @@ def reactivate(session: Session, account: Account) -> None:
 
 
 def remove(session: Session, account: Account) -> None:
-    takes = {"keep_account": False, "retain_team_shares": False, "permanently_delete_files": False}
-    launch = session.json(session.send("POST", "/team/members/remove", json=_leaver(session, account) | takes))
+    """By Dropbox's defaults: no Basic account is left, and no file is deleted for good."""
+    launch = session.json(session.send("POST", "/team/members/remove", json=_leaver(session, account)))
     _finished(session, launch, "/team/members/remove/job_status/get")
 
 
@@ -127,14 +128,11 @@ def _one(session: Session, user: dict[str, str]) -> Account | None:
     return _account(item) if item[".tag"] == "member_info" else None
 
 
-def _finished(session: Session, answer: Row, status_path: str) -> Row:
+def _finished(session: Session, answer: Row, path: str) -> Row:
     """The answer, or that of the job that was started instead of one."""
-    job = answer.get("async_job_id")
-    for n in range(120):
-        if answer[".tag"] not in ("async_job_id", "in_progress"):
-            break
-        session.sleep(1 if n < 10 else 5)
-        answer = _read(session, status_path, {"async_job_id": job})
+    if job := answer.get("async_job_id"):
+        asked = {"async_job_id": job}
+        answer = awaited(session, LOOKS, lambda: _read(session, path, asked), lambda row: row[".tag"] != "in_progress")
     if answer[".tag"] != "complete":
         raise errors.OutcomeUnknownError(f"Dropbox has not finished ({answer['.tag']}). Look there before trying again")
     return answer

@@ -19,7 +19,7 @@ from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Tenant
 from gusto_pipeline.provisioning.app import App, distinct, filled, instant, instants, names, password, status_of, taken
 from gusto_pipeline.provisioning.errors import Refusal
-from gusto_pipeline.provisioning.reading import Row, by_cursor, found, one, post_new
+from gusto_pipeline.provisioning.reading import Row, awaited, by_cursor, found, one, post_new
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import OFFLINE, Consent, Field, json_key, oauth, signed_assertion
 
@@ -35,6 +35,7 @@ DELEGATE = (
 )
 DOMAIN = "Use an address in a domain of this company, or connect as a super administrator"
 BY_HAND = "Do it in the Admin console under Apps > Google Workspace > Drive and Docs > Transfer ownership"
+ENDED = ("completed", "failed")
 LOOKS = (5, 10, 20, 40, 80, 160)  # seconds between looks at a transfer, which may also take hours
 
 
@@ -89,8 +90,7 @@ def suspend(session: Session, account: Account) -> None:
 
 
 def reactivate(session: Session, account: Account) -> None:
-    archived = {"archived": False} if account.raw.get("archived") else {}
-    session.send("PATCH", _path(account.id), json={"suspended": False, **archived})
+    session.send("PATCH", _path(account.id), json={"suspended": False, "archived": False})
 
 
 def remove(session: Session, account: Account) -> None:
@@ -108,21 +108,18 @@ def hand_over(session: Session, account: Account, to: Account) -> None:
     """
     ends = {"oldOwnerUserId": account.id, "newOwnerUserId": to.id}
     rows = session.get(f"{TRANSFERS}/transfers", ends).get("dataTransfers", [])
-    transfer = next((row for row in rows if _progress(row) not in ("completed", "failed")), None)
+    transfer = next((row for row in rows if _progress(row) not in ENDED), None)
     if transfer is None:
         every = session.get(f"{TRANSFERS}/applications")["applications"]
         parts = [{"applicationId": a["id"], "applicationTransferParams": a.get("transferParams", [])} for a in every]
         body = {**ends, "applicationDataTransfers": parts}
         transfer = session.json(session.send("POST", f"{TRANSFERS}/transfers", json=body))
-    owned = f"What {account.id} owns in Google"
-    for seconds in LOOKS:
-        session.sleep(seconds)
-        progress = _progress(session.get(f"{TRANSFERS}/transfers/{transfer['id']}"))
-        if progress == "completed":
-            return
-        if progress == "failed":
-            raise errors.OwnsContentError(f"{owned} could not be handed over to {to.id}. {BY_HAND}")
-    raise errors.OutcomeUnknownError(f"{owned} is still being handed over. Keep the account, and try again later")
+    path = f"{TRANSFERS}/transfers/{transfer['id']}"
+    progress = _progress(awaited(session, LOOKS, lambda: session.get(path), lambda row: _progress(row) in ENDED))
+    if progress == "failed":
+        raise errors.OwnsContentError(f"Google could not hand over what {account.id} owns to {to.id}. {BY_HAND}")
+    if progress != "completed":
+        raise errors.OutcomeUnknownError(f"Google still hands over what {account.id} owns. Keep the account for now")
 
 
 def groups(session: Session) -> dict[str, str]:
@@ -166,8 +163,7 @@ def _progress(transfer: Row) -> str:
 def _account(row: Row) -> Account:
     new = row.get("agreedToTerms") is False and not instant(row.get("lastLoginTime"))
     ended = row.get("suspended") or row.get("archived")
-    name, work = row.get("name") or {}, _primary(row.get("organizations"))
-    numbers = {each.get("type"): each.get("value") for each in row.get("externalIds") or []}
+    name, work = row.get("name") or {}, _first(row, "organizations")
     others = [each.get("address") for each in row.get("emails") or []]
     roles = (("isAdmin", "Super admin"), ("isDelegatedAdmin", "Delegated admin"), ("isGuestUser", "Guest"))
     return Account(
@@ -179,16 +175,15 @@ def _account(row: Row) -> Account:
         **instants(row, last_activity="lastLoginTime", created_at="creationTime"),
         role=next((role for flag, role in roles if row.get(flag)), "User"),
         admin=bool(row.get("isAdmin") or row.get("isDelegatedAdmin")),
-        external_id=next((value for kind, value in numbers.items() if kind != "organization"), None),
-        employee_number=numbers.get("organization"),
-        phone=_primary(row.get("phones")).get("value"),
+        employee_number=_first(row, "externalIds").get("value"),
+        phone=_first(row, "phones").get("value"),
         **taken(work, title="title", department="department"),
         raw=row,
     )
 
 
-def _primary(rows: list[Row] | None) -> Row:
-    return next((row for row in rows or [] if row.get("primary")), (rows or [{}])[0])
+def _first(row: Row, what: str) -> Row:
+    return (row.get(what) or [{}])[0]
 
 
 APP = App(
