@@ -17,7 +17,7 @@ import httpx
 
 from gusto_pipeline.provisioning.account import Account, CustomField, NewAccount, Status, Tenant
 from gusto_pipeline.provisioning.errors import REFUSED, Refusal
-from gusto_pipeline.provisioning.reading import found
+from gusto_pipeline.provisioning.reading import found, with_id
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import SignIn
 
@@ -106,7 +106,7 @@ class App:
 
 
 def _by_id(session: Session, account_id: str) -> Account | None:
-    return next((account for account in session.app.accounts(session) if account.id == account_id), None)
+    return with_id(session.app.accounts(session), account_id)
 
 
 def _by_address(session: Session, email: str) -> Account | None:

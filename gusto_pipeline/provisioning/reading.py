@@ -112,6 +112,11 @@ def and_invited(accounts: Iterable[Account], invitations: Iterable[Account]) -> 
             yield account
 
 
+def with_id(accounts: Iterable[Account], account_id: str) -> Account | None:
+    """The account with this id: for apps that list only."""
+    return next((account for account in accounts if account.id == account_id), None)
+
+
 def found(accounts: Iterable[Account], email: str) -> Account | None:
     """The account with this address, whatever its case, rather one that is not deleted: for apps that list only."""
     wanted, deleted = email.casefold(), None

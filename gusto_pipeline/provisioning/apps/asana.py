@@ -12,7 +12,7 @@ import httpx
 
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
 from gusto_pipeline.provisioning.app import App, distinct, instant, one_name
-from gusto_pipeline.provisioning.reading import Row, by_cursor, found, one
+from gusto_pipeline.provisioning.reading import Row, by_cursor, found, one, with_id
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Consent, Field, oauth
 
@@ -29,7 +29,7 @@ def accounts(session: Session) -> Iterator[Account]:
 
 
 def account(session: Session, account_id: str) -> Account | None:
-    return next((a for a in _memberships(session, account_id) if a.id == account_id), None)
+    return with_id(_memberships(session, account_id), account_id)
 
 
 def find(session: Session, email: str) -> Account | None:

@@ -19,7 +19,7 @@ from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Tenant
 from gusto_pipeline.provisioning.app import App, distinct, filled, instant, instants, names, password, status_of, taken
 from gusto_pipeline.provisioning.errors import Refusal
-from gusto_pipeline.provisioning.reading import Row, awaited, by_cursor, found, one, post_new
+from gusto_pipeline.provisioning.reading import Row, awaited, by_cursor, found, one, post_new, with_id
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import OFFLINE, Consent, Field, json_key, oauth, signed_assertion
 
@@ -29,10 +29,7 @@ TOKEN_URI = "https://oauth2.googleapis.com/token"
 RIGHTS = [f"admin.{each}" for each in ("directory.user", "directory.user.security", "directory.group", "datatransfer")]
 SCOPES = tuple(f"https://www.googleapis.com/auth/{each}" for each in (*RIGHTS, "apps.licensing"))
 GRANT = {"aud": TOKEN_URI, "scope": " ".join(SCOPES)}
-DELEGATE = (
-    "In the Admin console, under Security, Access and data control, API controls, Manage domain-wide delegation, allow "
-    f"the service account's client id these scopes: {','.join(SCOPES)}"
-)
+DELEGATE = "Under Security, API controls, Manage domain-wide delegation, allow the account's client id the scopes "
 DOMAIN = "Use an address in a domain of this company, or connect as a super administrator"
 BY_HAND = "Do it in the Admin console under Apps > Google Workspace > Drive and Docs > Transfer ownership"
 ENDED = ("completed", "failed")
@@ -51,9 +48,8 @@ def accounts(session: Session) -> Iterator[Account]:
 
 
 def account(session: Session, account_id: str) -> Account | None:
-    if row := one(session, _path(account_id)):
-        return _account(row)
-    return next((a for a in _users(session, showDeleted="true") if a.id == account_id), None)
+    row = one(session, _path(account_id))
+    return _account(row) if row else with_id(_users(session, showDeleted="true"), account_id)
 
 
 def find(session: Session, email: str) -> Account | None:
@@ -200,7 +196,7 @@ APP = App(
         key=lambda my: json_key(my["json_key"])["private_key"],
         claims=lambda my: {"iss": json_key(my["json_key"])["client_email"], "sub": my["administrator"]} | GRANT,
         advice=(
-            ("unauthorized_client", DELEGATE),
+            ("unauthorized_client", DELEGATE + ",".join(SCOPES)),
             ("email or User ID", "{administrator} has to be an active super administrator of the company"),
             ("Signature|not found", "Make a new JSON key of the service account in the Cloud console"),
         ),

@@ -19,12 +19,13 @@ from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, CustomField, NewAccount, Status, Tenant
 from gusto_pipeline.provisioning.app import App, distinct, filled, instants, names, password, taken
 from gusto_pipeline.provisioning.errors import REFUSED, Refusal
-from gusto_pipeline.provisioning.reading import Row, and_invited, found, one
+from gusto_pipeline.provisioning.reading import Row, and_invited, found, one, with_id
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Field, basic_auth
 
 INVITATION = "invitation/"  # begins the id of an invitation
 PAGE = 500
+LEARNER = {"enabled": True, "user_type": "learner"}
 # By type_id of a custom user data field; 4 to 6 are drop-downs.
 KINDS: dict[int, Any] = {2: "decimal", 3: "integer", 5: "decimal", 6: "integer", 7: "date"}
 
@@ -40,7 +41,7 @@ def accounts(session: Session) -> Iterator[Account]:
 
 def account(session: Session, account_id: str) -> Account | None:
     if account_id.startswith(INVITATION):
-        return next((account for account in _invitations(session) if account.id == account_id), None)
+        return with_id(_invitations(session), account_id)
     if not (rows := (one(session, f"/users/{account_id}") or {}).get("user")):
         return None
     named = {field.id: field.name for field in fields(session)}
@@ -62,12 +63,7 @@ def create(session: Session, new: NewAccount) -> Account | None:
     person = {"email": new.email, "first_name": new.given_name, "last_name": new.family_name, **data}
     if new.invite:
         return _invite(session, person)
-    learner = {
-        "password": password(new),
-        "enabled": True,
-        "user_type": "learner",
-        "change_password_on_first_login": not new.single_sign_on,
-    }
+    learner = {**LEARNER, "password": password(new), "change_password_on_first_login": not new.single_sign_on}
     session.send("POST", "/users", json={"User": person | learner})
     return None
 

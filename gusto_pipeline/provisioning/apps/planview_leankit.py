@@ -16,7 +16,7 @@ from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
 from gusto_pipeline.provisioning.app import App, distinct, instant, instants, names, password, status_of, taken
 from gusto_pipeline.provisioning.errors import Refusal
-from gusto_pipeline.provisioning.reading import Row, and_invited, by_offset, chosen, found, one
+from gusto_pipeline.provisioning.reading import Row, and_invited, by_offset, chosen, found, one, with_id
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Field, api_key
 
@@ -36,7 +36,7 @@ def accounts(session: Session) -> Iterator[Account]:
 
 def account(session: Session, account_id: str) -> Account | None:
     if account_id.startswith(INVITATION):
-        return next((account for account in _invitations(session) if account.id == account_id), None)
+        return with_id(_invitations(session), account_id)
     row = one(session, f"/user/{account_id}")
     return _user(row) if row else None
 
