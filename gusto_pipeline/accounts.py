@@ -29,6 +29,7 @@ from gusto_pipeline.provisioning.errors import AppError, SignInError
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Record, token_answer, token_request
 from gusto_pipeline.sync import Company
+from gusto_pipeline.tls import trusted
 
 REDIRECT_URI = "http://127.0.0.1:8767/callback"
 
@@ -184,7 +185,7 @@ def _consented(wanted: App, session: Session, record: Record, obtain: Obtain, cl
         grant["code_verifier"] = verifier
     request = token_request(wanted.sign_in, record, grant, session.locate)
     try:
-        with httpx.Client() as http:
+        with httpx.Client(verify=trusted(str(request.url))) as http:
             response = http.send(request)
     except httpx.RequestError as error:
         raise AppError(f"cannot reach {wanted.name} at {request.url.host}: check the network") from error

@@ -19,7 +19,7 @@ CLI = {
 }  # fmt: skip
 ORCHESTRATION = {"assets", "automation", "resources", "definitions"}
 
-FOUNDATION = {"clock", "schema"}
+FOUNDATION = {"clock", "schema", "tls"}
 DOMAINS = {"connections", "gusto", "warehouse", "spreadsheets", "provisioning"}
 # What joins the domains; Dagster's assets and the CLI call these.
 USE_CASES = {
@@ -44,6 +44,7 @@ USE_CASES = {
 MAY_IMPORT = {
     "clock": set[str](),
     "schema": set[str](),
+    "tls": set[str](),
     "config": {"gusto", "provisioning"},  # pipeline.yaml names the catalog's categories and the apps
     "notify": FOUNDATION | {"config"},
     "connections": FOUNDATION,

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 
 from gusto_pipeline.connections.sign_in import Obtain, SignInError
+from gusto_pipeline.tls import trusted
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def _post(url: str, form: dict[str, str], fine: str = "") -> dict[str, Any]:
     """The JSON answer; the OAuth error `fine` counts as an answer too. Raises SignInError."""
     host = httpx.URL(url).host
     try:
-        response = httpx.post(url, data=form)
+        response = httpx.post(url, data=form, verify=trusted(url))
         answer = response.json() if response.content else {}
     except httpx.RequestError as error:
         raise SignInError(f"cannot reach {host} ({type(error).__name__}): check the network and try again") from error

@@ -22,6 +22,7 @@ from gusto_pipeline.gusto.errors import (
     error_for,
     unreachable,
 )
+from gusto_pipeline.tls import trusted
 
 EARLY = timedelta(seconds=60)  # refreshed this long before expiry, so that no request carries a dying token
 
@@ -235,7 +236,7 @@ def _post(app: OAuthApp, path: str, payload: dict[str, str]) -> httpx.Response:
     credentials = {"client_id": app.client_id, "client_secret": app.client_secret}
     url = httpx.URL(f"{app.base_url}{path}")
     try:
-        response = httpx.post(url, json=credentials | payload)
+        response = httpx.post(url, json=credentials | payload, verify=trusted(str(url)))
     except httpx.RequestError as error:
         raise unreachable(error, "POST", path, url.host) from error
     if not response.is_success:

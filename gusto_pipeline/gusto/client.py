@@ -3,7 +3,6 @@
 Knows HTTP and the conventions all endpoints share; what the endpoints are is the catalog's business.
 """
 
-import functools
 import json
 import re
 import tempfile
@@ -15,7 +14,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from ssl import SSLContext
 from typing import IO, Any
 from urllib.parse import unquote
 
@@ -34,6 +32,7 @@ from gusto_pipeline.gusto.errors import (
     unreachable,
 )
 from gusto_pipeline.gusto.rate_window import RateWindow
+from gusto_pipeline.tls import trusted
 
 PASSING = {500, 502, 503, 504}  # failures of the moment
 RESERVE = 20  # requests a minute that bulk work leaves to people who wait for an answer
@@ -62,14 +61,6 @@ class TokenInfo:
     scopes: frozenset[str]
     company_uuid: str | None
     owner_type: str | None
-
-
-_tls_lock = threading.Lock()
-
-
-@functools.cache
-def _tls() -> SSLContext:
-    return httpx.create_ssl_context()  # 20 ms each; one serves all clients
 
 
 class GustoClient:
@@ -111,12 +102,10 @@ class GustoClient:
         self.requests_sent = 0
         self.server_time = ServerTime()
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="gusto")  # starts no thread until used
-        with _tls_lock:  # clients are made side by side
-            verify = not base_url.startswith("http:") and _tls()
         self._http = httpx.Client(
             base_url=base_url,
             auth=auth,
-            verify=verify,
+            verify=trusted(base_url),
             headers={
                 "Accept": "application/json",
                 "User-Agent": f"gusto-pipeline/{version('gusto-pipeline')}",

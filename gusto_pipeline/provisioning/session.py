@@ -5,13 +5,11 @@ Knows HTTP and what all apps share. What an app's answers mean is its connector'
 
 from __future__ import annotations
 
-import functools
 import json as jsonlib
 import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from ssl import SSLContext
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -30,14 +28,10 @@ from gusto_pipeline.provisioning.errors import (
     UnreachableError,
 )
 from gusto_pipeline.provisioning.signin import AppAuth, Credentials
+from gusto_pipeline.tls import trusted
 
 if TYPE_CHECKING:
     from gusto_pipeline.provisioning.app import App
-
-
-@functools.cache
-def _tls() -> SSLContext:
-    return httpx.create_ssl_context()  # 20 ms each; one serves all sessions
 
 
 class Session:
@@ -75,7 +69,7 @@ class Session:
         self.sleep = sleep
         self._http = httpx.Client(
             auth=AppAuth(app.slug, app.signs_in(self.record), credentials, self.locate, clock),
-            verify=_tls(),
+            verify=trusted(base_url or app.base_url),
             headers={"Accept": "application/json", "User-Agent": "gusto-pipeline", **app.headers},
             timeout=timeout,
             event_hooks={"request": [self._count], "response": [self.server_time]},

@@ -118,23 +118,12 @@ class Warehouse:
             raise WarehouseError(f"{self.path} has been busy for too long: another sync is writing it.") from error
         except OSError as error:
             raise not_written(self.path.parent, error) from error
-        mode = "READ_ONLY" if read_only else "READ_WRITE"
-        # One thread costs a writer half the CPU of two: when reading JSON, each fills buffers of its own.
-        with lock, duckdb.connect(config={} if read_only else {"threads": 1}) as connection:
-            try:
-                connection.execute(f"ATTACH {literal(str(self.path))} AS warehouse ({mode}, {_FORMAT})")
-            except duckdb.Error as error:
-                if is_full(error):
-                    raise not_written(self.path, error) from error
-                raise WarehouseError(
-                    f"{self.path} cannot be opened: {_first_line(error)} If another program has it open, close it "
-                    "there; to look at the data meanwhile, use analytics.duckdb beside it."
-                ) from error
+        with lock, _attached(self.path, read_only) as connection:
             self.path.chmod(0o600)
             # A table that is missing must not be looked for among our variables.
             connection.execute("SET python_enable_replacements = false; USE warehouse; SET TimeZone = 'UTC'")
             # A commit goes into the file at once: closing would move it there anyway, and a log be written for nothing.
-            connection.execute("SET checkpoint_threshold = '0B'")
+            connection.execute("SET checkpoint_threshold = '0B'; RESET memory_limit")
             yield connection
 
     def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
@@ -151,6 +140,39 @@ class Warehouse:
                 connection.execute(";".join(_additions(table_rows)))
             connection.execute(script)
         connection.execute(f"DELETE FROM meta.catalog; INSERT INTO meta.catalog VALUES ('{fingerprint}')")
+
+
+@functools.lru_cache(maxsize=4)
+def _engine(path: Path, read_only: bool) -> duckdb.DuckDBPyConnection:
+    """DuckDB without a file, for reuse: to start and end it takes longer than to open and close one."""
+    # One thread costs a writer half the CPU of two: when reading JSON, each fills buffers of its own.
+    return duckdb.connect(config={} if read_only else {"threads": 1})
+
+
+@contextmanager
+def _attached(path: Path, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to a file that is open until the block ends. Raises WarehouseError if it cannot be opened."""
+    engine, mode = _engine(path, read_only), "READ_ONLY" if read_only else "READ_WRITE"
+    with engine.cursor() as connection:
+        try:
+            connection.execute(f"ATTACH {literal(str(path))} AS warehouse ({mode}, {_FORMAT})")
+        except duckdb.Error as error:
+            if is_full(error):
+                raise not_written(path, error) from error
+            raise WarehouseError(
+                f"{path} cannot be opened: {_first_line(error)} If another program has it open, close it there; to "
+                "look at the data meanwhile, use analytics.duckdb beside it."
+            ) from error
+        try:
+            yield connection
+        finally:
+            connection.close()  # rolls back what is under way
+            try:
+                opened = "FROM duckdb_databases() SELECT database_name WHERE NOT internal AND path IS NOT NULL"
+                for (name,) in engine.execute(opened).fetchall():
+                    engine.execute(f"DETACH {quote(name)}")
+            except duckdb.Error:  # it has broken down, and its end closes the file
+                _engine.cache_clear()
 
 
 @functools.cache

@@ -74,7 +74,7 @@ WRITABLE = {
 def version(kind: str, record: Record, *children: Any) -> str:
     """32 hex characters that change with the record's writable attributes or its children."""
     values = [record.get("uuid", ""), [record[name] for name in WRITABLE[kind]], children]
-    return hashlib.md5(json.dumps(values).encode(), usedforsecurity=False).hexdigest()
+    return hashlib.md5(repr(values).encode(), usedforsecurity=False).hexdigest()
 
 
 def in_effect(rows: list[Record], today: date) -> Record | None:
@@ -263,7 +263,7 @@ def portal_invitation(invited: bool) -> Record:
 
 def job_version(row: Record) -> str:
     parts = [row["uuid"], row["hire_date"], [version("compensation", pay) for pay in row["compensations"]]]
-    return hashlib.md5(json.dumps(parts).encode(), usedforsecurity=False).hexdigest()
+    return hashlib.md5(repr(parts).encode(), usedforsecurity=False).hexdigest()
 
 
 def job(e: Record, row: Record, today: date, *, pay: bool, every: bool) -> Record:
