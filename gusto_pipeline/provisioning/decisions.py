@@ -185,10 +185,12 @@ PLACEHOLDERS = {
     "app": "the app's name",
     "account": "what the app calls the account: its login or address",
     "first_day": "first day of work, or that none is entered",
+    "created_on": "on which day an account is created, or that a first day has to be entered before",
     "last_day": "last day of work",
     "removal_at": "when access ends, with its time zone",
     "read_at": "when the app was last read in full, or that it never was",
     "taken_on": "when we suspended, deleted or cancelled it",
+    "rights": "what the account is allowed: role, licence and groups",
     "evidence": "what speaks for the account being this person's",
     "claims": "who else the account could belong to",
 }
@@ -358,7 +360,7 @@ RULES = (
         Action.NONE,
         Mode.NONE,
         "Will need {app} (first day: {first_day}); the account {account} is not theirs, as somebody said.",
-        "An account of their own is created shortly before the first day.",
+        "An account of their own is created {created_on}.",
     ),
     Rule(
         "N3",
@@ -413,7 +415,7 @@ RULES = (
         Action.NONE,
         Mode.NONE,
         "Will need {app} (first day: {first_day}).",
-        "An account is created shortly before the first day.",
+        "An account is created {created_on}.",
     ),
     Rule(
         "M3",
@@ -557,8 +559,9 @@ RULES = (
         State.IN_GRACE,
         Action.REACTIVATE,
         Mode.APPROVE,
-        "Is back, in a new employment; we suspended the account on {taken_on}, in an earlier one.",
-        "Look at the rights that come back with it, then approve reactivating it.",
+        "Is back, in a new employment; we suspended the account on {taken_on}, in an earlier one. With it come back: "
+        "{rights}.",
+        "Look at the rights, then approve reactivating it.",
     ),
     Rule(
         "S3",

@@ -369,18 +369,28 @@ class _AppView:
         login = account_id or ""
         if account:
             login = next(iter(account.emails), None) or account.user_name or account.id
+        due = person.first_day and person.first_day - self.wanted.timing.lead_days * DAY
         others = [name for name in self.claims.get(account_id or "", ()) if name != person.name]
         return {
             "app": self.app.name,
             "account": login,
             "first_day": str(person.first_day) if person.first_day else "none is entered",
+            "created_on": f"on {due}" if due else "once a first day is entered",
             "last_day": str(one.last_day) if one.last_day else "a day unknown",
             "removal_at": f"{one.removal_at.astimezone(zone):%Y-%m-%d %H:%M %Z}" if one.removal_at else "unknown",
             "read_at": f"{self.read_at.astimezone(zone):%Y-%m-%d %H:%M %Z}" if self.read_at else "never",
             "taken_on": f"{taken.at.astimezone(zone):%Y-%m-%d}" if taken else "a day unknown",
+            "rights": _rights(account) or "what it was allowed before",
             "evidence": evidence.rstrip(".") or "nothing certain",
             "claims": ", ".join(others) or "somebody else",
         }
+
+
+def _rights(account: Account | None) -> str:
+    if account is None:
+        return ""
+    facts = {"role": account.role, "licence": account.licence, "groups": ", ".join(account.groups)}
+    return ", ".join([*(["administrator"] if account.admin else []), *(f"{k} {v}" for k, v in facts.items() if v)])
 
 
 def read_state(

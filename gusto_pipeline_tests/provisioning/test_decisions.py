@@ -208,10 +208,12 @@ class TestSentences:
         known = {
             "account": lambda i: i.link != Link.NONE,
             "first_day": lambda i: i.hr in {Hr.FUTURE_FAR, Hr.DRAFT},
+            "created_on": lambda i: i.hr in {Hr.FUTURE_FAR, Hr.DRAFT},
             "last_day": lambda i: i.hr in {Hr.LEAVING, Hr.ENDED},
             "removal_at": lambda i: i.hr == Hr.LEAVING,
             "read_at": lambda i: i.app == Reading.STALE,
             "taken_on": lambda i: i.by == By.US,
+            "rights": lambda i: i.acct == Acct.SUSPENDED,
             "evidence": lambda i: i.link == Link.CANDIDATE,
             "claims": lambda i: i.link == Link.DISPUTED,
         }

@@ -166,6 +166,36 @@ def test_where_no_rule_says_who_a_person_is_asked_about_what_a_rehire_had(office
     assert (rules(office, human), rules(office, human, "asana")) == (["S6"], ["G3"])
 
 
+@pytest.mark.parametrize(
+    ("held", "words"),
+    [
+        ({}, "With it come back: what it was allowed before."),
+        (
+            {"admin": True, "role": "Editor", "licence": "E3", "groups": ("Sales", "Board")},
+            "With it come back: administrator, role Editor, licence E3, groups Sales, Board.",
+        ),
+    ],
+)
+def test_who_approves_a_rehire_is_told_which_rights_come_back(office, held, words):
+    human, okta = someone(office), office.apps["okta"]
+    office.becomes(human, okta, **held)
+    office.dismissed(human, okta, -7)
+    swept(office)
+    office.now += DAY
+    office.rehired(human, okta, 0)
+    [item] = planned(office, human)
+    assert (item.rule, item.needs_approval) == ("S6", True)
+    assert item.reason.endswith(words)
+
+
+def test_who_starts_later_is_told_the_day_on_which_the_account_is_made(office):
+    first = office.today + 10 * DAY
+    office.join(first)
+    office.read_and_plan()
+    steps = office.memory.query("SELECT DISTINCT rule, next_step FROM provisioning.decisions WHERE person_id = 'p24'")
+    assert steps == [("M2", f"An account is created on {first - 3 * DAY}.")]
+
+
 def test_where_no_rule_says_who_what_was_taken_from_somebody_who_stayed_is_not_given_back(office):
     human, office.who = someone(office), ""
     office.sweep()
