@@ -33,7 +33,8 @@ class App:
     someone out does there; `removal_note` says the rest that an administrator must know. invitation_life: how long an
     invitation can be accepted, None when it does not lapse or the app does not say. rate_limit: in words.
     identity_provider: people sign in to other apps with it, so it goes first when someone leaves. creates_mailbox: a
-    new account comes with an e-mail address. refusals: what its words mean; refuses_with: the statuses these come with.
+    new account comes with an e-mail address. refusals: what its words mean, before what they mean everywhere
+    (`errors.COMMON`); refuses_with: the statuses these come with.
 
     Calls, the functions of the connector's `module` with these names. Each takes the session first and raises an
     AppError; None where the app cannot:
