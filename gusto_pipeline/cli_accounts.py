@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
@@ -29,6 +29,7 @@ from gusto_pipeline.provisioning import links
 from gusto_pipeline.provisioning.app import App
 from gusto_pipeline.provisioning.apply import Applied
 from gusto_pipeline.provisioning.apps import EVERY, SLUGS, app
+from gusto_pipeline.provisioning.planning import how_to_answer
 from gusto_pipeline.provisioning.plans import Item, Plan
 from gusto_pipeline.provisioning.reconciliation import Decision
 from gusto_pipeline.provisioning.signin import SignIn
@@ -540,15 +541,16 @@ def show_plan(made: Plan, path: Path) -> None:
     """The plan as tables: what is due, what comes, what is asked."""
     due = [item for item in made.items if not item.due_at or datetime.fromisoformat(item.due_at) <= made.made_at]
     coming = [item for item in made.items if item not in due]
-    for title, items in (("To do", due), ("In the next 14 days", coming), ("Questions", list(made.questions))):
+    for title, items in (("To do", due), ("In the next 14 days", coming)):
         if items:
             _show_items(title, items, made.made_at)
+    if made.questions:
+        said = ((item, f"{item.reason} {item.next_step} {how_to_answer(item, made.id)}") for item in made.questions)
+        _show_items("Questions", [replace(item, reason=text) for item, text in said], made.made_at)
     console.print(
         f"{len(made.items)} to do, {len(made.questions)} questions. Plan {made.id}: {path}" if made.items else
         f"Nothing to do; {len(made.questions)} questions.", highlight=False, soft_wrap=True,
     )  # fmt: skip
-    if made.questions:
-        console.print("How to answer them: gusto-pipeline explain PERSON APP, or the report.", highlight=False)
 
 
 def _show_items(title: str, items: Iterable[Item], now: datetime) -> None:

@@ -227,13 +227,15 @@ def approve(
 
     Raises PlanError for others, and for a question that is answered in another way (`decisions.ANSWERS`).
     """
-    by_id = {item.id: item for item in (*made.items, *made.questions)}
+    questions = {item.id: item for item in made.questions}
+    by_id = {item.id: item for item in made.items} | questions
     if unknown := [one for one in ids if one not in by_id]:
         raise PlanError(f"plan {made.id} has no item {', '.join(unknown)}")
     items = [by_id[one] for one in ids] if ids else list(made.items)
-    for item in items:
-        if item in made.questions and not can_be_said(item, yes=approved):
-            raise PlanError(f"that cannot be said to {item.id}. {item.next_step} {how_to_answer(item, made.id)}")
+    for item in (questions[one] for one in ids if one in questions):
+        if not can_be_said(item, yes=approved):
+            word, step = "yes" if approved else "no", f"{item.next_step} {how_to_answer(item, made.id)}"
+            raise PlanError(f"a {word} does not answer {item.id}, and nothing was noted. {step}")
     with open_warehouse(settings).write() as connection:
         prepare(connection)
         log.approve(connection, made.company_uuid, made.id, items, who=who, now=clock(), approved=approved, why=why)

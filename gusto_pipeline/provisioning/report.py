@@ -522,7 +522,8 @@ def _to_do(one: Decision, question: Item | None, gate: Gated | None, plan: str, 
     if gate is None and question:
         return f"{question.next_step} {how_to_answer(question, plan)}".rstrip()
     if gate is None:
-        refused = one.rule.mode is AskedBy.ASK and app.connected
+        asks = one.rule.mode in (AskedBy.ASK, AskedBy.APPROVE) and one.rule.action is not Action.DELETE
+        refused = asks and app.connected
         command = f"gusto-pipeline explain {one.person.id} {one.app}"
         return f"Somebody said no. By whom and why: {command}" if refused else one.next_step
     by_plan, effect = f"gusto-pipeline approve {plan} {gate.item.id}", gate.item.effect.partition(" (")[0]

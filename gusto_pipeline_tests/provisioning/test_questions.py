@@ -15,6 +15,7 @@ import typer.main
 
 from gusto_pipeline import reconcile
 from gusto_pipeline.cli import app as cli
+from gusto_pipeline.cli_accounts import show_plan
 from gusto_pipeline.provisioning import log
 from gusto_pipeline.provisioning.account import Status
 from gusto_pipeline.provisioning.decisions import ANSWERS, BY_HAND, CALLS, RULES, Action, Mode
@@ -76,6 +77,17 @@ def test_the_documentation_lists_them_all():
         rule: tuple([command.format(**words)] if command else [] for command in (said.yes_command, said.no_command))
         for rule, said in ANSWERS.items()
     }
+
+
+def test_a_plan_that_is_shown_says_how_each_question_is_answered(office, capsys):
+    human = removed_by_others(office)
+    (question,) = asked(office, human, "asana")
+    capsys.readouterr()
+    show_plan(office.plan, Path("plan.json"))
+    shown = "".join(capsys.readouterr().out.split())
+    assert f"approve{office.plan.id}" in shown
+    assert question.id in shown
+    assert "accountswantasana" in shown
 
 
 # -- from the question to what comes of it ----------------------------------------------------------------------
