@@ -322,8 +322,11 @@ def held_back(
         ).fetchall()
     )
     listed, vanished, read_at = connection.execute(
-        "SELECT count(*) FILTER (NOT vanished), count(*) FILTER (vanished AND last_seen > $1), max(last_seen) "
-        f"FROM provisioning.people WHERE merged_into IS NULL AND {of(company_uuid, '')}",
+        # Somebody vanished with the first list after they were last seen, however long that took to come.
+        "SELECT count(*) FILTER (NOT vanished), count(*) FILTER (vanished AND gone_at > $1), max(last_seen) "
+        "FROM (SELECT *, (SELECT min(started_at) FROM meta.syncs s WHERE s.company_uuid = p.company_uuid "
+        "    AND s.status = 'ok' AND s.category = p.worker_type || 's' AND s.started_at > p.last_seen) AS gone_at "
+        f"  FROM provisioning.people p WHERE merged_into IS NULL AND {of(company_uuid, '')})",
         [now - brakes.WINDOW],
     ).fetchall()[0]
     hr = brakes.HrList(listed, vanished, read_at or datetime.min.replace(tzinfo=UTC))

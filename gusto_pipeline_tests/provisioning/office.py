@@ -111,6 +111,10 @@ class Memory:
         self.connection = duckdb.connect(config={"threads": 1})
         self.connection.execute("SET TimeZone = 'UTC'")
         prepare(self.connection)
+        self.connection.execute(
+            "CREATE SCHEMA meta; CREATE TABLE meta.syncs (company_uuid VARCHAR, category VARCHAR, status VARCHAR, "
+            "started_at TIMESTAMPTZ)"
+        )
         self.tables = [
             row[0]
             for row in self.connection.execute(
@@ -121,6 +125,7 @@ class Memory:
 
     def clear(self) -> None:
         self.connection.execute(";".join(f"DELETE FROM provisioning.{table}" for table in self.tables))
+        self.connection.execute("DELETE FROM meta.syncs")
 
     @contextmanager
     def write(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -412,6 +417,7 @@ class Office:
                 connection.execute(f"DELETE FROM provisioning.{table} WHERE company_uuid = '{COMPANY.uuid}'")
             connection.execute(f"INSERT INTO provisioning.people BY NAME {values(_PEOPLE, people)}")
             connection.execute(f"INSERT INTO provisioning.records BY NAME {values(_RECORDS, records)}")
+            connection.execute("INSERT INTO meta.syncs VALUES ($1, 'employees', 'ok', $2)", [COMPANY.uuid, self.now])
 
     def evidence(self, connection: duckdb.DuckDBPyConnection) -> None:
         for slug in self.apps:

@@ -404,6 +404,29 @@ def test_what_is_said_to_be_done_by_hand_is_alerted_again_when_a_reading_still_s
     assert late(office, human) == [("asana", 60), ("okta", 60)]
 
 
+@pytest.mark.parametrize("days", [1, 7])
+def test_after_people_vanished_from_gusto_nothing_is_taken_away_however_seldom_it_is_read(office, days):
+    human, okta = someone(office), office.apps["okta"]
+    office.sweep(approved=True)
+    office.now += days * DAY
+    office.sweep(approved=True)
+    office.now += days * DAY
+    office.dismissed(human, okta, -3)
+    for n in (4, 8, 12):
+        office.vanishes(someone(office, n), okta)
+    office.sweep()
+    assert okta.of(human).status is Status.ACTIVE
+    held = reconcile.carry_out(
+        office.settings, None, COMPANY, office.plan, who="run", just_made=True, clock=office.clock
+    )
+    assert [one.why[:43] for one in held.waiting if one.item.person_id == human.id] == [
+        "3 people vanished from Gusto's list within "
+    ] * 2
+    office.now += DAY + HOUR
+    office.sweep()
+    assert okta.of(human).status is Status.SUSPENDED, "who vanished longer ago does not count"
+
+
 # -- what an account owns -------------------------------------------------------------------------------------
 
 
