@@ -47,8 +47,7 @@ class Office:
 def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Office]:
     with connected(tmp_path) as pipeline:
         world = pipeline.sandbox.world
-        for category in ("locations", "departments", "admins", "employees", "contractors", "time_off"):
-            pipeline.sync(category)
+        pipeline.start("locations", "departments", "admins", "employees", "contractors", "time_off")
         with running_apps(*APPS, company=world.companies[0], clock=world.clock) as apps:
             monkeypatch.setitem(Session.__init__.__kwdefaults__, "sleep", pipeline.sandbox.advance)
             for slug in APPS:

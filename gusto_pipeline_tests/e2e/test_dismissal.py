@@ -27,8 +27,7 @@ def test_every_account_of_a_leaver_is_closed_within_the_hour_though_one_app_is_d
     with connected(tmp_path) as pipeline:
         world, company = pipeline.sandbox.world, pipeline.company
         made, clock = world.companies[0], world.clock
-        for category in ("locations", "departments", "admins", "employees", "contractors", "time_off"):
-            pipeline.sync(category)
+        pipeline.start("locations", "departments", "admins", "employees", "contractors", "time_off")
         leaver = next(
             person
             for person in made.employees.values()

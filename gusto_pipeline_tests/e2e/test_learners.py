@@ -110,8 +110,7 @@ class School:
 def school(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[School]:
     with connected(tmp_path) as pipeline:
         world = pipeline.sandbox.world
-        for category in ("employees", "contractors"):
-            pipeline.sync(category)
+        pipeline.start("employees", "contractors")
         with running_apps("learnupon", company=world.companies[0], clock=world.clock) as apps:
             monkeypatch.setitem(Session.__init__.__kwdefaults__, "sleep", pipeline.sandbox.advance)
             yield School(pipeline, apps["learnupon"])

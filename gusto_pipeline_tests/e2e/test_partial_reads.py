@@ -36,8 +36,7 @@ PARTIAL = {
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     with connected(tmp_path_factory.mktemp("home")) as pipeline:
-        for category in ("locations", "departments", "admins", "employees", "contractors", "time_off"):
-            pipeline.sync(category)
+        pipeline.start("locations", "departments", "admins", "employees", "contractors", "time_off")
         with open_warehouse(pipeline.settings).write() as connection:
             prepare(connection)
             refresh_people(connection, pipeline.company.uuid, pipeline.sandbox.world.clock.now())

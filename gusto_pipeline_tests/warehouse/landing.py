@@ -16,6 +16,7 @@ from gusto_pipeline.schema import JSON, LIST, TEXT, Column, Table
 from gusto_pipeline.warehouse.flatten import Rows, quote
 from gusto_pipeline.warehouse.load import LandedPage, Landing, Load, load
 from gusto_pipeline.warehouse.warehouse import Warehouse
+from gusto_pipeline_tests.conftest import empty_warehouse
 
 COMPANY = "c0000000-0000-4000-8000-000000000001"
 NOW = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
@@ -23,7 +24,12 @@ SOURCES = {source.name: source for category in CATEGORIES.values() for source in
 
 
 def open_warehouse(folder: Path) -> Warehouse:
-    return Warehouse(folder / "warehouse.duckdb", [source.table for source in SOURCES.values()])
+    """The warehouse in a folder; an empty one if there is none yet."""
+    file = folder / "warehouse.duckdb"
+    if not file.exists():
+        folder.mkdir(exist_ok=True)
+        file.write_bytes(empty_warehouse())
+    return Warehouse(file, [source.table for source in SOURCES.values()])
 
 
 def landing(
