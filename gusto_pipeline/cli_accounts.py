@@ -231,7 +231,7 @@ def apply_command(
         settings, store, of, made, who=who or getpass.getuser(), gusto=gusto_if_set_up(settings, of)
     )
     show_applied(applied, as_json)
-    if applied.state in ("failed", "partial", "throttled") and any(d.result == "failed" for d in applied.done):
+    if applied.errors:
         raise typer.Exit(1)
     if applied.done or applied.waiting:
         raise typer.Exit(2)

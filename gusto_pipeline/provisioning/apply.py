@@ -51,7 +51,7 @@ class Done:
 @dataclass(frozen=True)
 class Applied:
     """A plan after it was applied. state: ok (also when nothing was to do) · partial · throttled · blocked (everything
-    that was due is held or waits for a person) · failed."""
+    that was due is held or waits for a person) · failed. What was dropped at the last moment is decided anew."""
 
     done: tuple[Done, ...]
     waiting: tuple[Gated, ...]
@@ -67,7 +67,12 @@ class Applied:
             return "partial" if stopped else "ok"
         if Result.THROTTLED in results and not {Result.FAILED, Result.UNKNOWN} & set(results):
             return "throttled"
-        return "partial" if good else "failed"
+        return "partial" if good or set(results) == {"dropped"} else "failed"
+
+    @property
+    def errors(self) -> int:
+        """How many changes the app refused, or never answered."""
+        return sum(one.result in (Result.FAILED, Result.UNKNOWN) for one in self.done)
 
 
 def gate(

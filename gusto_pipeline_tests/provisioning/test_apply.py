@@ -241,7 +241,16 @@ def test_how_an_application_ends():
     assert ended(waiting=("needs approval",)) == "blocked"
     assert ended(Result.DONE, Result.FAILED) == "partial"
     assert ended(Result.DONE, Result.THROTTLED) == "throttled"
-    assert ended(Result.FAILED) == "failed"
+    assert ended(Result.FAILED) == ended(Result.UNKNOWN) == "failed"
+    assert ended("dropped") == ended(Result.DONE, "dropped") == "partial", "to be decided anew, which is no failure"
+
+
+def test_an_answer_that_never_came_is_an_error_as_well_as_one_that_says_no():
+    def errors(*results):
+        return apply.Applied(tuple(Done(item(), result) for result in results), ()).errors
+
+    assert errors(Result.DONE, Result.FAILED) == errors(Result.DONE, Result.UNKNOWN) == 1
+    assert errors(Result.DONE, Result.THROTTLED, Result.NOTHING_TO_DO, "dropped") == 0
 
 
 def test_nothing_is_removed_while_the_app_says_that_this_machines_clock_is_ahead(world):
