@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import sqlite3
+import time
 import unicodedata
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
@@ -39,7 +40,7 @@ from gusto_pipeline.warehouse.warehouse import Warehouse, WarehouseError, not_wr
 
 _ABANDONED = timedelta(days=1)
 _SIDE_BY_SIDE = 16  # companies asked at once
-_MOMENT = 0.1  # seconds that answers wait for those of other companies: two loads take longer than one
+_MOMENT, _PATIENCE = 0.1, 2.0  # seconds answers wait for the next company's, and in all: two loads take longer than one
 
 Connect = Callable[["Company"], AbstractContextManager[GustoClient]]
 Outcomes = dict[str, "Synced | Exception"]  # by slug
@@ -242,9 +243,14 @@ def sync_companies(
             with suppress(WarehouseError):  # which loading meets again
                 sync.warehouse.make()  # while Gusto answers
             while asking:
-                first, asking = wait(asking, return_when=FIRST_COMPLETED)
-                more, asking = wait(asking, timeout=_MOMENT)
-                attempts = [future.result() for future in first | more]
+                landed, asking = wait(asking, return_when=FIRST_COMPLETED)
+                enough = time.monotonic() + _PATIENCE
+                while asking and time.monotonic() < enough:
+                    more, asking = wait(asking, timeout=_MOMENT, return_when=FIRST_COMPLETED)
+                    if not more:
+                        break
+                    landed |= more
+                attempts = [future.result() for future in landed]
                 outcomes |= sync.settle(attempts)
                 for attempt in attempts:
                     shutil.rmtree(attempt.folder, ignore_errors=True)

@@ -10,6 +10,7 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -138,31 +139,35 @@ def _load_source(
     table, companies = landings[0].table, [landing.company_uuid for landing in landings]
     raw, tables = f"raw.{quote(table.name)}", list(rows(table))
     of_companies = f"company_uuid IN ({', '.join(map(literal, companies))})"
-    drift = _drift(connection, landings, seen_at)
-    before = {name: _count(connection, name, of_companies) for name in (raw, *(of.staging for of in tables))}
-    for name in before:
-        connection.execute(f"DELETE FROM {name} WHERE {of_companies}")
-    answers = ((landing.company_uuid, page) for landing in landings for page in landing.pages)
-    for pages in _batches(answers, _BATCH, numbered="position" in table.key):
-        _land(connection, table, pages)
-        _keep_raw(connection, table, pages)
-        for table_rows in tables:
-            _insert(connection, table_rows, table, pages)
+    before = _counts(connection, (raw, *(of.staging for of in tables)), of_companies)
+    with connection.cursor() as beside, ThreadPoolExecutor(1) as pool:
+        structures_found = pool.submit(_structures, beside, landings)
+        for name in before:
+            if before[name]:
+                connection.execute(f"DELETE FROM {name} WHERE {of_companies}")
+        answers = ((landing.company_uuid, page) for landing in landings for page in landing.pages)
+        for pages in _batches(answers, _BATCH, numbered="position" in table.key):
+            _land(connection, table, pages)
+            _keep_raw(connection, table, pages)
+            for table_rows in tables:
+                _insert(connection, table_rows, table, pages)
+        drift = _drift(connection, table, structures_found.result(), seen_at)
+    keys, orphans = _keys(connection, tables, of_companies), _orphans(connection, tables, of_companies)
     for table_rows in tables:
         name, key = table_rows.table.name, " + ".join(table_rows.key)
-        keys, orphans = _keys(connection, table_rows, of_companies), _orphans(connection, table_rows, of_companies)
         for company in companies:
-            now, missing, repeated = keys.get(company, (0, 0, 0))
+            now, missing, repeated = keys.get((name, company), (0, 0, 0))
             done[company].rows[name] = now
             checks = done[company].checks
             if key:
                 checks.append(Check("primary_key", name, not missing, f"{missing} rows have no {key}"))
                 checks.append(Check("primary_key", name, not repeated, f"{repeated} rows repeat the key {key}"))
             if parent := table_rows.parent_by_uuid:
-                problem = f"{orphans[company]} rows have no {parent.table.singular}"
-                checks.append(Check("no_orphans", name, not orphans[company], problem))
+                alone = orphans[name, company]
+                problem = f"{alone} rows have no {parent.table.singular}"
+                checks.append(Check("no_orphans", name, not alone, problem))
             checks.append(_not_collapsed(name, before[table_rows.staging][company], now, accept_shrink))
-    landed = _count(connection, raw, of_companies)
+    landed = _counts(connection, (raw,), of_companies)[raw]
     for landing in landings:
         company = landing.company_uuid
         done[company].checks.append(_total(landing, landed[company], done[company].rows))
@@ -170,37 +175,53 @@ def _load_source(
             done[company].drift[table.name] = drift[company]
 
 
-def _count(connection: duckdb.DuckDBPyConnection, name: str, of_companies: str) -> Counter[str]:
-    """Rows of a table by company."""
-    sql = f"SELECT company_uuid, count(*) FROM {name} WHERE {of_companies} GROUP BY company_uuid"
-    return Counter(dict(connection.execute(sql).fetchall()))
+def _counts(
+    connection: duckdb.DuckDBPyConnection, tables: Iterable[str], of_companies: str
+) -> defaultdict[str, Counter[str]]:
+    """Rows of each table by company."""
+    count = "SELECT {name} AS name, company_uuid, count(*) FROM {table} WHERE {of} GROUP BY company_uuid"
+    parts = [count.format(name=literal(table), table=table, of=of_companies) for table in tables]
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for table, company, number in connection.execute(" UNION ALL ".join(parts)).fetchall():
+        counts[table][company] = number
+    return counts
 
 
 def _keys(
-    connection: duckdb.DuckDBPyConnection, table_rows: Rows, of_companies: str
-) -> dict[str, tuple[int, int, int]]:
-    """By company: rows of a table, those that lack a part of their key, and those that repeat another's."""
-    keys = [quote(key) for key in table_rows.key] or ["rowid"]
-    lacking = " OR ".join(f"{key} IS NULL" for key in keys)
-    groups = (
-        f"SELECT company_uuid, {lacking} AS missing, count(*) AS rows FROM {table_rows.staging} WHERE {of_companies} "
-        f"GROUP BY company_uuid, {', '.join(keys)}"
-    )
+    connection: duckdb.DuckDBPyConnection, tables: Iterable[Rows], of_companies: str
+) -> dict[tuple[str, str], tuple[int, int, int]]:
+    """By table and company: rows, those that lack a part of their key, and those that repeat another's."""
+
+    def groups(table_rows: Rows) -> str:
+        keys = [quote(key) for key in table_rows.key] or ["rowid"]
+        lacking = " OR ".join(f"{key} IS NULL" for key in keys)
+        return (
+            f"SELECT {literal(table_rows.table.name)} AS name, company_uuid, {lacking} AS missing, count(*) AS rows "
+            f"FROM {table_rows.staging} WHERE {of_companies} GROUP BY company_uuid, {', '.join(keys)}"
+        )
+
     counts = "sum(rows), coalesce(sum(rows) FILTER (missing), 0), coalesce(sum(rows - 1) FILTER (NOT missing), 0)"
-    found = connection.execute(f"SELECT company_uuid, {counts} FROM ({groups}) GROUP BY company_uuid").fetchall()
-    return {company: (int(now), int(missing), int(repeated)) for company, now, missing, repeated in found}
+    sql = f"SELECT name, company_uuid, {counts} FROM ({' UNION ALL '.join(map(groups, tables))}) GROUP BY ALL"
+    found = connection.execute(sql).fetchall()
+    return {(name, company): (int(now), int(missing), int(repeated)) for name, company, now, missing, repeated in found}
 
 
-def _orphans(connection: duckdb.DuckDBPyConnection, table_rows: Rows, of_companies: str) -> Counter[str]:
-    """By company: rows whose parent record is not there."""
-    parent = table_rows.parent_by_uuid
-    if not parent:
-        return Counter()
-    link, own = quote(table_rows.links[0]), f"FROM {table_rows.staging} WHERE {of_companies}"
-    links = f"SELECT company_uuid, {link} AS uuid {own} AND {link} IS NOT NULL"
-    parents = f"FROM {parent.staging} WHERE {of_companies}"
-    sql = f"SELECT company_uuid, count(*) FROM ({links}) ANTI JOIN ({parents}) USING (company_uuid, uuid) GROUP BY ALL"
-    return Counter(dict(connection.execute(sql).fetchall()))
+def _orphans(
+    connection: duckdb.DuckDBPyConnection, tables: Iterable[Rows], of_companies: str
+) -> Counter[tuple[str, str]]:
+    """By table and company: rows whose parent record is not there."""
+    alone = []
+    for table_rows in tables:
+        if parent := table_rows.parent_by_uuid:
+            link, own = quote(table_rows.links[0]), f"FROM {table_rows.staging} WHERE {of_companies}"
+            links = f"SELECT company_uuid, {link} AS uuid {own} AND {link} IS NOT NULL"
+            parents = f"FROM {parent.staging} WHERE {of_companies}"
+            alone.append(
+                f"SELECT {literal(table_rows.table.name)} AS name, company_uuid, count(*) "
+                f"FROM ({links}) ANTI JOIN ({parents}) USING (company_uuid, uuid) GROUP BY ALL"
+            )
+    found = connection.execute(" UNION ALL ".join(alone)).fetchall() if alone else []
+    return Counter({(name, company): number for name, company, number in found})
 
 
 _Page = tuple[str, LandedPage]  # with the company it is of
@@ -396,30 +417,35 @@ def _total(landing: Landing, landed: int, counts: dict[str, int]) -> Check:
     return Check("matches_api_total", table.name, landing.total in (None, landed), problem)
 
 
-def _drift(
-    connection: duckdb.DuckDBPyConnection, landings: Sequence[Landing], seen_at: datetime
-) -> dict[str, list[str]]:
-    """Fields in each company's answers that the catalog does not declare, kept in meta.drift with when first seen.
+def _structures(connection: duckdb.DuckDBPyConnection, landings: Sequence[Landing]) -> list[tuple[str, Any]]:
+    """What the records of each company's answers are made of, as DuckDB's structures of them.
 
     Of big answers only some pages are looked at: the structure of every record would cost as much as the load itself.
     """
-    table = landings[0].table
     sample: list[_Page] = []
     for landing in landings:
         step = 1 + sum(page.file.stat().st_size for page in landing.pages) // _DRIFT_SAMPLE
         sample += [(landing.company_uuid, page) for page in landing.pages[::step]]
-    drift: defaultdict[str, set[str]] = defaultdict(set)
+    found: list[tuple[str, Any]] = []
     for pages in _batches(sample, _DRIFT_SAMPLE):
-        _describe(connection, table, pages)
-        found = connection.execute(
+        _describe(connection, landings[0].table, pages)
+        structures_of = connection.execute(
             f"SELECT company_uuid, json_group_structure(json) FROM ({read_objects(_files(pages))}) "
             "JOIN pages USING (filename) GROUP BY company_uuid"
         ).fetchall()
-        for company, structure in found:
-            fields = json.loads(structure)
-            for at in _foreign_lists(fields, table):
-                raise LoadError(_foreign(table, f"field {at}"))
-            drift[company] |= set(_undeclared(fields, table, "", {"company_uuid"}))
+        found += [(company, json.loads(structure)) for company, structure in structures_of]
+    return found
+
+
+def _drift(
+    connection: duckdb.DuckDBPyConnection, table: Table, found: Iterable[tuple[str, Any]], seen_at: datetime
+) -> dict[str, list[str]]:
+    """Fields in each company's answers that the catalog does not declare, kept in meta.drift with when first seen."""
+    drift: defaultdict[str, set[str]] = defaultdict(set)
+    for company, fields in found:
+        for at in _foreign_lists(fields, table):
+            raise LoadError(_foreign(table, f"field {at}"))
+        drift[company] |= set(_undeclared(fields, table, "", {"company_uuid"}))
     new = [(company, table.name, field, seen_at.isoformat()) for company, fields in drift.items() for field in fields]
     if new:
         columns = ("company_uuid", "source", "field", "first_seen")

@@ -598,6 +598,7 @@ class TestManyCompanies:
         assert [load.drift for load in loads.values()] == [{"departments": sorted(fields)}] * 50
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.text(st.characters(blacklist_categories=("Cs",))), st.integers(0, 2**63 - 1))))
 def test_any_text_goes_into_sql_and_comes_out_as_it_was(records):
     with duckdb.connect() as connection:
