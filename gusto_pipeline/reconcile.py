@@ -391,7 +391,8 @@ def gate(
         "now": now,
     }
     ready = [one.item for one in apply.gate(made.items, held={}, **given) if one.verdict == "go"]
-    held = held_back(ready, connection, made.company_uuid, given["approved"], now)
+    quotas = {slug: most for slug in {item.app for item in ready} if (most := app(slug).new_per_day)}
+    held = held_back(ready, connection, made.company_uuid, given["approved"], quotas, now)
     held |= {item.id: rest[item.app] for item in ready if item.app in rest}
     return apply.gate(made.items, held=held, **given)
 

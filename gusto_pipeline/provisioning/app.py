@@ -31,7 +31,8 @@ class App:
     APIs). by_key: another way to sign in, with a service account's key. headers: what every request carries. plan: what
     must be bought for account management, in the vendor's words; empty when every plan has it. removal: what taking
     someone out does there; `removal_note` says the rest that an administrator must know. invitation_life: how long an
-    invitation can be accepted, None when it does not lapse or the app does not say. rate_limit: in words.
+    invitation can be accepted, None when it does not lapse or the app does not say. new_per_day: how many
+    accounts or invitations it takes in 24 hours, None for any number. rate_limit: in words.
     identity_provider: people sign in to other apps with it, so it goes first when someone leaves. creates_mailbox: a
     new account comes with an e-mail address. refusals: what its words mean, before what they mean everywhere
     (`errors.COMMON`); refuses_with: the statuses these come with.
@@ -67,6 +68,7 @@ class App:
     plan: str = ""
     invites: bool = False
     invitation_life: timedelta | None = None
+    new_per_day: int | None = None
     identity_provider: bool = False
     creates_mailbox: bool = False
     refusals: tuple[Refusal, ...] = ()

@@ -307,9 +307,13 @@ def held_back(
     connection: duckdb.DuckDBPyConnection,
     company_uuid: str,
     approved: frozenset[str],
+    quotas: Mapping[str, int],
     now: datetime,
 ) -> dict[str, str]:
-    """Which of the items that would go now the brakes hold, by id, and why. Counts the last 24 hours in as well."""
+    """Which of the items that would go now the brakes hold, by id, and why. Counts the last 24 hours in as well.
+
+    quotas: how many new accounts an app takes in 24 hours.
+    """
     planned = [brakes.Planned(item.id, item.app, brake) for item in items if (brake := brakes.brake_of(item.rule))]
     done = [
         brakes.Done(id=begun.item_id, app=begun.app, brake=brake, at=begun.at, approved=begun.approved)
@@ -330,7 +334,7 @@ def held_back(
         [now - brakes.WINDOW],
     ).fetchall()[0]
     hr = brakes.HrList(listed, vanished, read_at or datetime.min.replace(tzinfo=UTC))
-    holds = brakes.holds(planned, done, now=now, linked=linked, hr=hr, approved=approved)
+    holds = brakes.holds(planned, done, now=now, linked=linked, hr=hr, approved=approved, quotas=quotas)
     return {action: hold.why for hold in holds for action in hold.actions}
 
 

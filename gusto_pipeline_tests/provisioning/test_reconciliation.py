@@ -427,6 +427,19 @@ def test_after_people_vanished_from_gusto_nothing_is_taken_away_however_seldom_i
     assert okta.of(human).status is Status.SUSPENDED, "who vanished longer ago does not count"
 
 
+def test_no_more_people_are_invited_in_a_day_than_the_app_takes_even_if_approved(office):
+    asana = office.apps["asana"]
+    asana.app.new_per_day = 1
+    for _ in range(2):
+        office.join(office.today)
+    swept(office)
+    newcomers = [office.gusto["p24"], office.gusto["p25"]]
+    assert [asana.of(one) is not None for one in newcomers] == [True, False]
+    office.now += DAY
+    swept(office)
+    assert [asana.of(one) is not None for one in newcomers] == [True, True]
+
+
 # -- what an account owns -------------------------------------------------------------------------------------
 
 

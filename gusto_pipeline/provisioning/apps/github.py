@@ -197,6 +197,7 @@ APP = App(
         "the person keeps their own GitHub account and its forks of public repositories; forks of private ones are "
         "deleted; the membership can be given back as it was for three months"
     ),
+    new_per_day=50,  # 500 in paid or older organizations, which it does not say
     rate_limit="5,000 requests an hour and fewer in bursts; 50 invitations a day, 500 in paid or older organizations",
     invites=True,
     invitation_life=INVITATION_LIFE,
