@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from gusto_pipeline.schema import DATE, FLAG, HOURS, INSTANT, JSON, LIST, MONEY, TEXT, WHOLE, Column, Table
 from gusto_pipeline.warehouse.flatten import inline, read_records, rows
-from gusto_pipeline.warehouse.load import Landing, LoadError, LoadRefusedError
+from gusto_pipeline.warehouse.load import Landing, LoadError, LoadRefusedError, load
 from gusto_pipeline.warehouse.warehouse import Warehouse
 from gusto_pipeline_tests.warehouse.landing import (
     COMPANY,
@@ -456,19 +456,18 @@ def _number(table: Table, found: list[dict[str, object]], prefix: str = "u") -> 
 def test_any_record_of_the_declared_shape_becomes_exactly_its_rows(source, tmp_path_factory):
     table = SOURCES[source].table
     folder = tmp_path_factory.mktemp("any")
-    warehouse = open_warehouse(folder)
 
     @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.lists(records_of(table), max_size=1 if source == "company" else 3))
     def check(records: list[dict[str, object]]) -> None:
         _number(table, records)
-        load_records(warehouse, folder, source, records, accept_shrink=True)
-        with warehouse.read() as connection:
-            for table_rows in rows(table):
-                found = staged(connection, table_rows)
-                assert sorted(found, key=repr) == sorted(expected(table_rows, records), key=repr)
+        load(connection, [landing(folder, table, [records])], seen_at=NOW, accept_shrink=True)
+        for table_rows in rows(table):
+            found = staged(connection, table_rows)
+            assert sorted(found, key=repr) == sorted(expected(table_rows, records), key=repr)
 
-    check()
+    with open_warehouse(folder).write() as connection:
+        check()
 
 
 def test_raw_keeps_every_record_as_it_came_with_its_request(warehouse, tmp_path):
@@ -544,7 +543,6 @@ class TestManyCompanies:
     @pytest.mark.parametrize("source", ["employees", "employment_history", "payrolls"])
     def test_together_they_become_what_each_becomes_alone(self, source, tmp_path_factory):
         table, folder = SOURCES[source].table, tmp_path_factory.mktemp("many")
-        alone, together = (open_warehouse(folder / name) for name in ("alone", "together"))
         names = [f"raw.{table.name}", *(table_rows.staging for table_rows in rows(table))]
 
         @settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
@@ -555,17 +553,16 @@ class TestManyCompanies:
             landings = [
                 landing(folder, table, [records], company=f"company-{number}") for number, records in enumerate(answers)
             ]
-            loads = load_landed(together, *landings, accept_shrink=True)
+            loads = load(together, landings, seen_at=NOW, accept_shrink=True)
             for one in landings:
-                assert load_landed(alone, one, accept_shrink=True) == {one.company_uuid: loads[one.company_uuid]}
+                done = load(alone, [one], seen_at=NOW, accept_shrink=True)
+                assert done == {one.company_uuid: loads[one.company_uuid]}
             for name in names:
-                found = []
-                for warehouse in (alone, together):
-                    with warehouse.read() as connection:
-                        found.append(connection.execute(f"FROM {name}").fetchall())
+                found = [connection.execute(f"FROM {name}").fetchall() for connection in (alone, together)]
                 assert sorted(found[0], key=repr) == sorted(found[1], key=repr)
 
-        check()
+        with open_warehouse(folder / "alone").write() as alone, open_warehouse(folder / "together").write() as together:
+            check()
 
     def test_what_one_lacks_is_counted_for_it_alone(self, warehouse, tmp_path):
         table = SOURCES["employees"].table
@@ -598,9 +595,12 @@ class TestManyCompanies:
         assert [load.drift for load in loads.values()] == [{"departments": sorted(fields)}] * 50
 
 
-@settings(deadline=None)
-@given(st.lists(st.tuples(st.text(st.characters(blacklist_categories=("Cs",))), st.integers(0, 2**63 - 1))))
-def test_any_text_goes_into_sql_and_comes_out_as_it_was(records):
-    with duckdb.connect() as connection:
+def test_any_text_goes_into_sql_and_comes_out_as_it_was():
+    @settings(deadline=None)
+    @given(st.lists(st.tuples(st.text(st.characters(blacklist_categories=("Cs",))), st.integers(0, 2**63 - 1))))
+    def check(records: list[tuple[str, int]]) -> None:
         found = connection.execute(inline(("name", "number"), records)).fetchall()
-    assert found == [(name, str(number)) for name, number in records]
+        assert found == [(name, str(number)) for name, number in records]
+
+    with duckdb.connect() as connection:
+        check()
