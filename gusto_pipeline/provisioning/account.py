@@ -60,7 +60,8 @@ class Account:
 class NewAccount:
     """Whom to create or invite. `email` becomes the login; `personal_email` is where someone without it is reached.
 
-    groups, role and licence are the app's own ids or names, as the connection's settings give them. password: the
+    role and licence are the app's own ids or names, as the connection's settings give them; groups are ids once
+    `actions.create` has looked for them. password: the
     first one, where the app wants one; without it a random one is set that nobody knows, to be reset at first use.
     fields: values of the app's custom fields, by name. invite: ask them to join instead of making the account at once,
     where the app can do both. single_sign_on: they never need a password.

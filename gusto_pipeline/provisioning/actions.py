@@ -5,8 +5,8 @@ An action whose answer never came is settled by reading, never by repeating it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeGuard
 
@@ -22,6 +22,7 @@ from gusto_pipeline.provisioning.errors import (
     UnsupportedError,
 )
 from gusto_pipeline.provisioning.fields import same
+from gusto_pipeline.provisioning.reading import chosen
 from gusto_pipeline.provisioning.session import Session
 
 LOOKS = (0, 1, 2, 4, 8)  # seconds before each look: some apps show a change only after a moment
@@ -79,20 +80,38 @@ def read_accounts(session: Session, tenant_id: str | None = None) -> Snapshot:
 
 
 def create(session: Session, new: NewAccount) -> Outcome:
-    """Makes or invites an account, unless one with this address is there already, in whatever state."""
+    """Makes or invites an account, in groups named by id or name, unless one with this address is there already, in
+    whatever state, which is left as it is.
+
+    Raises InvalidError that says what groups there are, or UnsupportedError where there are none, and makes nobody.
+    """
     app = session.app
     there = app.find(session, new.email)
     if _lives(there):
         return Outcome(False, there)
-    trouble, made = _attempt(lambda: app.create(session, new), AlreadyExistsError)
+    wanted = replace(new, groups=_groups(session, new.groups))
+    trouble, made = _attempt(lambda: app.create(session, wanted), AlreadyExistsError)
     if isinstance(made, Account):
         return Outcome(True, made)
     there = _look(session, lambda: app.find(session, new.email), _lives)
-    if _lives(there):
-        return Outcome(True, there)
-    raise trouble or OutcomeUnknownError(
-        f"{app.name} accepted an account for {new.email} and does not show it yet. Look there before trying again"
-    )
+    if not _lives(there):
+        raise trouble or OutcomeUnknownError(
+            f"{app.name} accepted an account for {new.email} and does not show it yet. Look there before trying again"
+        )
+    for group in () if app.creates_in_groups else wanted.groups:
+        _membership(session, app.join, there, group, wanted=True)
+        there = app.account(session, there.id) or there
+    return Outcome(True, there)
+
+
+def _groups(session: Session, names: Sequence[str]) -> tuple[str, ...]:
+    app = session.app
+    if not names:
+        return ()
+    if app.groups is None:
+        raise UnsupportedError(f"{app.name} has no groups, so nobody was created. Name none of them in pipeline.yaml")
+    there = app.groups(session)
+    return tuple(dict.fromkeys(chosen(session, "group", name, there) for name in names))
 
 
 def suspend(session: Session, account_id: str) -> Outcome:
@@ -190,31 +209,30 @@ def _alike(held: str, wanted: str) -> bool:
 
 def join(session: Session, account_id: str, group: str) -> Outcome:
     """Puts an account into a group."""
-    return _membership(session, session.app.join, account_id, group, wanted=True)
+    return _membership(session, session.app.join, _there(session, account_id), group, wanted=True)
 
 
 def leave(session: Session, account_id: str, group: str) -> Outcome:
     """Takes an account out of a group."""
-    return _membership(session, session.app.leave, account_id, group, wanted=False)
+    return _membership(session, session.app.leave, _there(session, account_id), group, wanted=False)
 
 
 def _membership(
     session: Session,
     call: Callable[[Session, Account, str], object] | None,
-    account_id: str,
+    account: Account,
     group: str,
     *,
     wanted: bool,
 ) -> Outcome:
     """The answer counts; the group is only read, which may take many pages, when there was none."""
-    app = session.app
-    if call is None or app.members is None:
-        raise UnsupportedError(f"{app.name} cannot change who is in a group")
-    account = app.account(session, account_id)
-    if account is None:
-        raise NotFoundError(f"{app.name} has no account {account_id}")
+    members = session.app.members
+    if call is None:
+        raise UnsupportedError(f"{session.app.name} cannot change who is in a group")
     trouble, _ = _attempt(lambda: call(session, account, group), AlreadyExistsError if wanted else NotFoundError)
-    if isinstance(trouble, OutcomeUnknownError) and (account_id in app.members(session, group)) is not wanted:
+    if isinstance(trouble, OutcomeUnknownError) and (
+        members is None or (account.id in members(session, group)) is not wanted
+    ):
         raise trouble
     return Outcome(not isinstance(trouble, AlreadyExistsError | NotFoundError), account)
 
@@ -251,6 +269,13 @@ def _change(
     raise trouble or OutcomeUnknownError(
         f"{app.name} accepted a change of account {account_id} and does not show it yet. Look there before trying again"
     )
+
+
+def _there(session: Session, account_id: str) -> Account:
+    account = session.app.account(session, account_id)
+    if account is None:
+        raise NotFoundError(f"{session.app.name} has no account {account_id}")
+    return account
 
 
 def _lives(account: Account | None) -> TypeGuard[Account]:

@@ -34,8 +34,9 @@ class App:
     invitation can be accepted, None when it does not lapse or the app does not say. new_per_day: how many
     accounts or invitations it takes in 24 hours, None for any number. rate_limit: in words.
     identity_provider: people sign in to other apps with it, so it goes first when someone leaves. creates_mailbox: a
-    new account comes with an e-mail address. refusals: what its words mean, before what they mean everywhere
-    (`errors.COMMON`); refuses_with: the statuses these come with.
+    new account comes with an e-mail address. creates_in_groups: `create` puts it into its groups; else it joins them
+    after. refusals: what its words mean, before what they mean everywhere (`errors.COMMON`); refuses_with: the statuses
+    these come with.
 
     Calls, the functions of the connector's `module` with these names. Each takes the session first and raises an
     AppError; None where the app cannot:
@@ -71,6 +72,7 @@ class App:
     new_per_day: int | None = None
     identity_provider: bool = False
     creates_mailbox: bool = False
+    creates_in_groups: bool = False
     refusals: tuple[Refusal, ...] = ()
     refuses_with: Collection[int] = REFUSED
 

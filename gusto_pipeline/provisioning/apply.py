@@ -268,11 +268,7 @@ def _perform(session: Session, item: Item) -> actions.Outcome:
     match item.action:
         case "create":
             assert item.new
-            outcome = actions.create(session, NewAccount(**item.new | {"groups": tuple(item.new.get("groups", ()))}))
-            if outcome.account and session.app.join:
-                for group in item.new.get("groups", ()):
-                    session.app.join(session, outcome.account, group)
-            return outcome
+            return actions.create(session, NewAccount(**item.new | {"groups": tuple(item.new.get("groups", ()))}))
         case "invite_again":
             return actions.invite_again(session, _id(item))
         case "cancel_invitation" | "delete":

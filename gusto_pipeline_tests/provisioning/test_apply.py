@@ -168,6 +168,13 @@ def test_what_is_done_already_is_nothing_to_do(world):
     assert world.apply(one)[0].result is Result.NOTHING_TO_DO
 
 
+def test_whoever_is_invited_is_in_the_groups_at_once_and_that_is_done(tmp_path):
+    with running_apps("github") as apps:
+        done = World(apps, tmp_path).apply(replace(create("github"), new={**NEW, "groups": ["Retail"]}))[0]
+        assert (done.result, done.problem) == (Result.DONE, "")
+        assert apps["github"].directory.by_email(NEW["email"], "invited").groups == ["retail"]
+
+
 def test_an_account_in_another_state_than_planned_is_left_alone(world):
     one = world.suspend("okta", inputs={"acct": "invited"}, action="cancel_invitation")
     done = world.apply(one)[0]

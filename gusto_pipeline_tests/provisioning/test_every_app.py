@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from dataclasses import replace
 from inspect import signature
 from types import NoneType
 from typing import get_args, get_origin, get_type_hints
@@ -17,10 +18,12 @@ from gusto_pipeline.provisioning.apps import EVERY, app
 from gusto_pipeline.provisioning.errors import (
     AppError,
     IncompleteReadError,
+    InvalidError,
     RateLimitedError,
     SignInError,
     UnsupportedError,
 )
+from gusto_pipeline.sandbox.apps import SimulatedApp
 from gusto_pipeline_tests.provisioning.connected import NEW, connected_to, session_with
 
 THERE = (Status.ACTIVE, Status.INVITED)
@@ -95,6 +98,37 @@ def test_someone_who_is_there_is_not_created_again(slug):
         assert not second.changed
         assert second.account.id == first.account.id
         assert simulated.directory.mails == mails
+
+
+@pytest.mark.parametrize("by", ["name", "id"])
+def test_a_new_account_is_in_the_group_that_the_settings_name(slug, by):
+    with connected_to(slug) as (session, simulated):
+        if app(slug).groups is None:
+            with pytest.raises(UnsupportedError, match="has no groups"):
+                actions.create(session, replace(NEW, groups=("Kitchen",)))
+            assert not simulated.directory.by_email(NEW.email)
+            return
+        *_, (group, name) = app(slug).groups(session).items()
+        wanted = group if by == "id" else name.upper()
+        simulated.fault("drop-write:once")
+        assert actions.create(session, replace(NEW, groups=(wanted,))).changed
+        assert groups_of(simulated, NEW.email) == [[group]]
+
+
+def test_in_a_group_that_is_not_there_nobody_is_created(slug):
+    with connected_to(slug) as (session, simulated):
+        if app(slug).groups:
+            there = list(app(slug).groups(session).values())
+            with pytest.raises(InvalidError, match=f"has no group 'Kitchen'; it has .*{there[-1]}"):
+                actions.create(session, replace(NEW, groups=(there[0], "Kitchen")))
+        assert groups_of(simulated, NEW.email) == []
+
+
+def groups_of(simulated: SimulatedApp, email: str) -> list[list[str]]:
+    """The groups of each account with this address, as often as it is in them."""
+    memberships = simulated.directory.extra.get("memberships", {}).values()  # where they are records of their own
+    members = [member for member in simulated.directory.members.values() if member.email == email]
+    return [member.groups + [group for who, group in memberships if who == member.id] for member in members]
 
 
 def test_a_connection_dropped_after_a_create_leads_to_exactly_one_account(slug):

@@ -8,7 +8,6 @@ What exactly Box answers when somebody to be deleted owns content is not documen
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import timedelta
 
 import httpx
@@ -54,11 +53,9 @@ def find(session: Session, email: str) -> Account | None:
 
 
 def create(session: Session, new: NewAccount) -> None:
-    """Box mails a link to set a password. role: `user` or `coadmin`; groups: ids."""
+    """Box mails a link to set a password. role: `user` or `coadmin`."""
     facts = {"login": new.email, "name": new.display_name[:50], "role": new.role, "job_title": new.title}
-    made = session.json(session.send("POST", "/users", params={"fields": FIELDS}, json=filled(facts)))
-    for group in new.groups:
-        join(session, _account(made), group)
+    session.send("POST", "/users", json=filled(facts))
 
 
 def suspend(session: Session, account: Account) -> None:
@@ -99,8 +96,7 @@ def groups(session: Session) -> dict[str, str]:
 
 def join(session: Session, account: Account, group: str) -> None:
     body = {"user": {"id": account.id}, "group": {"id": group}, "role": "member"}
-    with suppress(errors.AlreadyExistsError):
-        session.send("POST", "/group_memberships", json=body)
+    session.send("POST", "/group_memberships", json=body)
 
 
 def leave(session: Session, account: Account, group: str) -> None:

@@ -35,7 +35,7 @@ def accounts(session: Session) -> Iterator[Account]:
 
 
 def create(session: Session, new: NewAccount) -> None:
-    """Invites by mail; a name cannot be given. role: `admin`, or the number of a custom role; groups: ids."""
+    """Invites by mail; a name cannot be given. role: `admin`, or the number of a custom role."""
     body: Row = {"email": new.email, "admin": new.role == "admin"}
     if new.role and new.role.isdecimal():
         body["custom_role_id"] = int(new.role)
@@ -43,9 +43,6 @@ def create(session: Session, new: NewAccount) -> None:
         session.send("POST", f"/team/{session.record['team']}/user", json=body)
     except (errors.InvalidError, errors.MissingScopeError, errors.NotFoundError) as error:
         raise _explained(session, error, seats=True) from error
-    if new.groups and (made := session.app.find(session, new.email)):
-        for group in new.groups:
-            join(session, made, group)
 
 
 def remove(session: Session, account: Account) -> None:

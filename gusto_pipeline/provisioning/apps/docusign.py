@@ -69,7 +69,7 @@ def find(session: Session, email: str) -> Account | None:
 
 
 def create(session: Session, new: NewAccount) -> None:
-    """Invites by mail. role: id or name of a permission profile; groups: ids."""
+    """Invites by mail. role: id or name of a permission profile."""
     user = {
         "userName": new.display_name,
         "email": new.email,
@@ -174,6 +174,7 @@ APP = App(
         "give it to somebody else; inviting again opens it again"
     ),
     rate_limit="3,000 requests an hour for all apps of the account, 500 in 30 seconds",
+    creates_in_groups=True,
     invites=True,
     refusals=(
         # The hourly limit may come with 400; bursts are counted over 30 seconds.

@@ -9,7 +9,6 @@ Whether suspended members count in the team's own total is not documented: it is
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 
 import httpx
 
@@ -49,7 +48,7 @@ def find(session: Session, email: str) -> Account | None:
 
 
 def create(session: Session, new: NewAccount) -> None:
-    """Invites by mail. role: id or name of one of the team's roles; groups: ids."""
+    """Invites by mail. role: id or name of one of the team's roles."""
     member: Row = {
         "member_email": new.email,
         "member_given_name": new.given_name[:50],
@@ -59,9 +58,7 @@ def create(session: Session, new: NewAccount) -> None:
         rows = _read(session, "/team/members/get_available_team_member_roles")["roles"]
         member["role_ids"] = [chosen(session, "role", new.role, {row["role_id"]: row["name"] for row in rows})]
     launch = session.json(session.send("POST", "/team/members/add_v2", json={"new_members": [member]}))
-    (item,) = _finished(session, launch, "/team/members/add/job_status/get_v2")["complete"]
-    for group in new.groups:
-        join(session, _account(item), group)
+    _finished(session, launch, "/team/members/add/job_status/get_v2")
 
 
 def suspend(session: Session, account: Account) -> None:
@@ -91,8 +88,7 @@ def groups(session: Session) -> dict[str, str]:
 
 
 def join(session: Session, account: Account, group: str) -> None:
-    with suppress(errors.AlreadyExistsError):
-        _change_group(session, "add", group, members=[{"user": _user(account.id), "access_type": {".tag": "member"}}])
+    _change_group(session, "add", group, members=[{"user": _user(account.id), "access_type": {".tag": "member"}}])
 
 
 def leave(session: Session, account: Account, group: str) -> None:
@@ -128,14 +124,13 @@ def _one(session: Session, user: dict[str, str]) -> Account | None:
     return _account(item) if item[".tag"] == "member_info" else None
 
 
-def _finished(session: Session, answer: Row, path: str) -> Row:
-    """The answer, or that of the job that was started instead of one."""
+def _finished(session: Session, answer: Row, path: str) -> None:
+    """Waits for the job that was started instead of an answer, if one was."""
     if job := answer.get("async_job_id"):
         asked = {"async_job_id": job}
         answer = awaited(session, LOOKS, lambda: _read(session, path, asked), lambda row: row[".tag"] != "in_progress")
     if answer[".tag"] != "complete":
         raise errors.OutcomeUnknownError(f"Dropbox has not finished ({answer['.tag']}). Look there before trying again")
-    return answer
 
 
 def _change_group(session: Session, how: str, group: str, **who: object) -> None:

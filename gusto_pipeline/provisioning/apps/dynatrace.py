@@ -43,10 +43,8 @@ def accounts(session: Session) -> Iterator[Account]:
 
 
 def create(session: Session, new: NewAccount) -> None:
-    """Invites by mail; a name cannot be given. groups: uuids."""
+    """Invites by mail; a name cannot be given."""
     session.send("POST", "/users", json={"email": new.email})
-    if new.groups:
-        session.send("POST", _path(new.email), json=list(new.groups))
 
 
 def remove(session: Session, account: Account) -> None:

@@ -48,7 +48,7 @@ def find(session: Session, email: str) -> Account | None:
 
 
 def create(session: Session, new: NewAccount) -> None:
-    """Mails a welcome only if the connection names whom it is from. groups: ids."""
+    """Mails a welcome only if the connection names whom it is from."""
     employee = {"employee_id": new.employee_number} if new.employee_number else {}
     taken = [_people(session, **query) for query in ({"email": new.email}, employee) if query]
     for there in chain(*taken):
@@ -61,8 +61,6 @@ def create(session: Session, new: NewAccount) -> None:
     if sender := session.record.get("welcome_from"):
         person["send_welcome_from_user_id"] = int(sender)
     session.send("POST", "/user/bulk/", json=[person])
-    if new.groups and (made := find(session, new.email)):
-        _put(session, made, company_groups_ids=sorted({*map(int, made.groups), *map(int, new.groups)}))
 
 
 def suspend(session: Session, account: Account) -> None:

@@ -19,7 +19,7 @@ from gusto_pipeline.provisioning import errors
 from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Tenant
 from gusto_pipeline.provisioning.app import App, distinct, instant, one_name
 from gusto_pipeline.provisioning.errors import Refusal
-from gusto_pipeline.provisioning.reading import Row, and_invited, by_link, chosen, counted
+from gusto_pipeline.provisioning.reading import Row, and_invited, by_link, counted
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Consent, Field, oauth
 
@@ -49,11 +49,10 @@ def accounts(session: Session) -> Iterator[Account]:
 
 
 def create(session: Session, new: NewAccount) -> None:
-    """Invites by address; role is `direct_member`, `admin` or `billing_manager`, groups are slugs of teams."""
+    """Invites by address; role is `direct_member`, `admin` or `billing_manager`."""
     body: Row = {"email": new.email, "role": new.role or "direct_member"}
     if new.groups:
-        teams = {str(team["id"]): team["slug"] for team in _rows(session, "teams")}
-        body["team_ids"] = [int(chosen(session, "team", slug, teams)) for slug in new.groups]
+        body["team_ids"] = [team["id"] for team in _rows(session, "teams") if team["slug"] in new.groups]
     session.send("POST", f"{_org(session)}/invitations", json=body)
 
 
@@ -199,6 +198,7 @@ APP = App(
     ),
     new_per_day=50,  # 500 in paid or older organizations, which it does not say
     rate_limit="5,000 requests an hour and fewer in bursts; 50 invitations a day, 500 in paid or older organizations",
+    creates_in_groups=True,
     invites=True,
     invitation_life=INVITATION_LIFE,
     refusals=(

@@ -124,13 +124,11 @@ def groups(session: Session) -> dict[str, str]:
 
 def join(session: Session, account: Account, group: str) -> None:
     """`group` may be an address, too."""
-    with suppress(errors.AlreadyExistsError):
-        session.send("POST", f"/groups/{quote(group)}/members", json={"email": account.emails[0], "role": "MEMBER"})
+    session.send("POST", f"/groups/{quote(group)}/members", json={"email": account.emails[0], "role": "MEMBER"})
 
 
 def leave(session: Session, account: Account, group: str) -> None:
-    with suppress(errors.NotFoundError):
-        session.send("DELETE", f"/groups/{quote(group)}/members/{account.id}")
+    session.send("DELETE", f"/groups/{quote(group)}/members/{account.id}")
 
 
 def said(response: httpx.Response) -> str:

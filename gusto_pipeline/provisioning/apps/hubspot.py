@@ -59,9 +59,7 @@ def create(session: Session, new: NewAccount) -> None:
     if new.role:
         person["roleId"] = chosen(session, "role", new.role, _roles(session))
     if new.groups:
-        teams = groups(session)
-        main, *others = (chosen(session, "team", name, teams) for name in new.groups)
-        person |= {"primaryTeamId": main, "secondaryTeamIds": others}
+        person |= {"primaryTeamId": new.groups[0], "secondaryTeamIds": new.groups[1:]}
     session.send("POST", USERS, json=person)
 
 
@@ -185,6 +183,7 @@ APP = App(
     removal="deletes",
     removal_note="what they owned is left without an owner, and does not come back with them",
     rate_limit="110 requests in 10 seconds, and 250,000 or more a day",
+    creates_in_groups=True,
     invites=True,
     refusals=(
         # The window is 10 seconds, and a day for the other limit; Retry-After is not promised.

@@ -147,6 +147,7 @@ APP = App(
     removal="takes out",
     removal_note="the person keeps a personal account with its vault; shared folders that they own go with them",
     rate_limit="not documented; one request at a time",
+    creates_in_groups=True,
     plan="Business",
     invites=True,
     refuses_with=range(200, 300),

@@ -114,13 +114,11 @@ def groups(session: Session) -> dict[str, str]:
 
 def join(session: Session, account: Account, group: str) -> None:
     member = {"@odata.id": session.locate(f"/directoryObjects/{account.id}")}
-    with suppress(errors.AlreadyExistsError):
-        session.send("POST", f"/groups/{group}/members/$ref", json=member)
+    session.send("POST", f"/groups/{group}/members/$ref", json=member)
 
 
 def leave(session: Session, account: Account, group: str) -> None:
-    with suppress(errors.NotFoundError):
-        session.send("DELETE", f"/groups/{group}/members/{account.id}/$ref")
+    session.send("DELETE", f"/groups/{group}/members/{account.id}/$ref")
 
 
 def said(response: httpx.Response) -> str:

@@ -191,6 +191,7 @@ APP = App(
     removal="deletes",
     removal_note="first deactivated, by which they lose all apps, then deleted for good; nothing brings them back",
     rate_limit="about 600 requests a minute, fewer on small plans",
+    creates_in_groups=True,
     invites=True,
     invitation_life=LINK_LIFE,
     identity_provider=True,

@@ -69,7 +69,7 @@ def create(session: Session, new: NewAccount) -> None:
         "role": int(chosen(session, "role", new.role or "member", ROLES)),
     }
     if new.groups:
-        user["team"] = chosen(session, "team", new.groups[0], groups(session))
+        user["team"] = new.groups[0]
     session.send("POST", "/users/", json=user)
 
 
@@ -156,6 +156,7 @@ APP = App(
     removal="deactivates",
     removal_note="their access key is reset, so that whatever tests with it stops; test results stay",
     rate_limit="10 requests a second, 3,500 an hour",
+    creates_in_groups=True,
     plan="Enterprise",
     refusals=(
         Refusal(errors.MissingScopeError, "", f"{ADMIN}, on a plan with user management", status=[403]),

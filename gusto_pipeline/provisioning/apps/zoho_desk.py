@@ -18,7 +18,7 @@ from gusto_pipeline.provisioning.account import Account, NewAccount, Status, Ten
 from gusto_pipeline.provisioning.app import App, distinct, names, status_of
 from gusto_pipeline.provisioning.apps import zoho
 from gusto_pipeline.provisioning.errors import Refusal
-from gusto_pipeline.provisioning.reading import Row, chosen, one
+from gusto_pipeline.provisioning.reading import Row, one
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.signin import Field
 
@@ -55,16 +55,16 @@ def create(session: Session, new: NewAccount) -> None:
 
     groups: departments, of which an agent needs one: without any, the portal's default department.
     """
-    rows = list(_pages(session, "/departments"))
-    default = next((row for row in rows if row.get("isDefault")), rows[0])
-    there = {str(row["id"]): row["name"] for row in rows}
+    departments = new.groups
+    if not departments:
+        rows = list(_pages(session, "/departments"))
+        departments = (str(next((row for row in rows if row.get("isDefault")), rows[0])["id"]),)
     agent = {
         "firstName": new.given_name,
         "lastName": new.family_name or new.given_name,
         "emailId": new.email,
         "rolePermissionType": new.role or "AgentPersonal",
-        "associatedDepartmentIds": [chosen(session, "department", name, there) for name in new.groups]
-        or [str(default["id"])],
+        "associatedDepartmentIds": departments,
     }
     session.send("POST", "/agents", json=agent)
 
@@ -175,6 +175,7 @@ APP = App(
     removal="deletes",
     removal_note="open tickets and tasks stay with nobody unless handed over before",
     rate_limit="API credits per day, by edition and number of agents",
+    creates_in_groups=True,
     invites=True,
     refuses_with=range(400, 500),
     refusals=(

@@ -124,8 +124,6 @@ def test_an_invitation_names_teams_by_number():
         slug = next(iter(simulated.directory.groups))
         actions.create(session, replace(NEW, groups=(slug,)))
         assert simulated.directory.by_email(NEW.email).groups == [slug]
-        with pytest.raises(InvalidError, match="no team 'barista'"):
-            github.create(session, replace(NEW, email="x@acme-tea-co.example", groups=("barista",)))
 
 
 def test_who_has_not_accepted_cannot_join_a_team():

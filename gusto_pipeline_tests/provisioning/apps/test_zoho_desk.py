@@ -13,7 +13,6 @@ from gusto_pipeline.provisioning.apps import app
 from gusto_pipeline.provisioning.apps.zoho_desk import _account
 from gusto_pipeline.provisioning.errors import (
     AlreadyExistsError,
-    InvalidError,
     MissingScopeError,
     NoSeatError,
     SignInError,
@@ -66,11 +65,6 @@ def test_an_agent_comes_into_the_default_department_or_those_named():
         assert (made.groups, made.role) == ((default[0],), "AgentPersonal")
         other = actions.create(session, replace(NEW, email="b@example.com", groups=(first[1],), role="Light")).account
         assert (other.groups, other.licence) == ((first[0],), "Light agent")
-
-
-def test_a_department_that_is_not_there_is_named():
-    with connected_to("zoho_desk") as (session, _), pytest.raises(InvalidError, match="no department 'Kitchen'"):
-        actions.create(session, replace(NEW, groups=("Kitchen",)))
 
 
 def test_an_open_invitation_is_sent_again_and_ended_by_its_own_call():
