@@ -16,7 +16,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-VERSION = 1
+VERSION = 2
+"""Of the file: raised with every field that an item gains or loses, since a plan is only what it says as a whole."""
 
 
 class PlanError(Exception):
@@ -95,7 +96,7 @@ class Plan:
     def hash(self) -> str:
         """Of all that it says, not of when it was written."""
         what = [vars(item) for item in (*self.items, *self.questions)]
-        return hashlib.sha256(_canonical([self.company_uuid, len(self.items), what]).encode()).hexdigest()
+        return hashlib.sha256(_canonical([VERSION, self.company_uuid, len(self.items), what]).encode()).hexdigest()
 
     @property
     def id(self) -> str:
@@ -149,11 +150,11 @@ def write_plan(plan: Plan, folder: Path) -> Path:
 
 
 def read_plan(path: Path) -> Plan:
-    """A plan from its file. Raises PlanError when it is none, or was changed after it was written."""
+    """A plan from its file. Raises PlanError when it is none, another version's, or was changed since it was made."""
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
         if tree["gusto_pipeline_plan"] != VERSION:
-            raise PlanError(f"{path} was written by another version of gusto-pipeline: make a new plan")
+            raise PlanError(f"{path} was written by another version. Make a new plan, run: gusto-pipeline plan")
         plan = Plan(
             company=tree["company"],
             company_uuid=tree["company_uuid"],

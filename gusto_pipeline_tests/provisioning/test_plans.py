@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from gusto_pipeline.provisioning import plans
 from gusto_pipeline.provisioning.plans import Item, Plan, PlanError, compare, in_order, read_plan, write_plan
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -65,7 +66,23 @@ def test_an_item_that_was_moved_to_the_questions_is_refused(tmp_path):
         read_plan(path)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"gusto_pipeline_plan": 1}', "not json"])
+def test_a_plan_of_another_version_is_said_to_be_that_and_not_changed(tmp_path):
+    path = write_plan(plan(item()), tmp_path)
+    tree = json.loads(path.read_text())
+    del tree["items"][0]["employed_since"]  # as it was written before items had it
+    path.write_text(json.dumps(tree | {"gusto_pipeline_plan": 1}))
+    with pytest.raises(PlanError, match=r"was written by another version\. .*: gusto-pipeline plan$"):
+        read_plan(path)
+
+
+def test_a_plan_made_anew_does_not_leave_another_versions_file_in_its_place(tmp_path, monkeypatch):
+    monkeypatch.setattr(plans, "VERSION", plans.VERSION - 1)
+    write_plan(plan(), tmp_path)
+    monkeypatch.undo()
+    assert read_plan(write_plan(plan(), tmp_path)) == plan()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"gusto_pipeline_plan": 2}', "not json"])
 def test_a_file_that_is_no_plan_is_refused(tmp_path, content):
     path = tmp_path / "plan.json"
     path.write_text(content)
