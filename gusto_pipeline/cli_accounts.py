@@ -290,6 +290,8 @@ def accounts_list(
         )
         names = [column[0] for column in query.description]
         rows = [dict(zip(names, row, strict=True)) for row in query.fetchall()]
+    if slug and not rows:  # of one that was connected, what was read last is still shown
+        reconcile.require_connected(open_store(settings), of, [slug])
     show(rows, ["app", "login", "status", "person", "outcome", "mark", "sentence"], as_json)
 
 

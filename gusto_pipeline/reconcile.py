@@ -497,7 +497,7 @@ def decide_want(
     """
     if not who.strip() or not why.strip():
         raise HandDecisionError("Say who decides and why: it is kept with the decision.")
-    _require_connected(store, company, {slug} - set(LEARNING))
+    require_connected(store, company, {slug} - set(LEARNING))
     if until is not None and until < clock().date():
         raise HandDecisionError(f"The last day that it is to hold, {until}, has passed already.")
     with open_warehouse(settings).write() as connection:
@@ -535,7 +535,7 @@ def remove_accounts(
     Reads those apps first. Nothing is removed by this. Raises HandDecisionError for a person nobody or several are
     called, for one the rules leave alone, for an app that is not connected, and where no account is theirs.
     """
-    apps = _require_connected(store, company, slugs)
+    apps = require_connected(store, company, slugs)
     with looking(settings) as connection:
         found = _find_managed(connection, company, person)
     refresh_accounts(settings, store, company, slugs or apps, clock=clock)
@@ -594,7 +594,7 @@ def decide_end(
     return at or one.removal_at
 
 
-def _require_connected(store: ConnectionStore, company: Company, slugs: Iterable[str]) -> list[str]:
+def require_connected(store: ConnectionStore, company: Company, slugs: Iterable[str]) -> list[str]:
     """The apps connected for a company. Raises HandDecisionError when one of `slugs` is not among them."""
     connected = [one.slug for one in connected_apps(store, company)]
     if unknown := [slug for slug in slugs if slug not in connected]:

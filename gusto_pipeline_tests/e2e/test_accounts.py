@@ -193,6 +193,13 @@ def test_a_decision_about_nobody_or_nothing_is_refused(office, command, argument
     assert command("accounts", "audit", "--json").out == before
 
 
+def test_the_accounts_of_an_app_that_is_not_connected_are_not_an_empty_list(office, command):
+    said = command("accounts", "list", "nosuchapp")
+    assert said.code == 1
+    assert "nosuchapp is not connected" in said.err
+    assert "connected: asana, okta" in said.err.replace("\n", " ")
+
+
 def test_a_decision_that_contradicts_another_is_refused(office, command):
     email = office.leavers("okta")[0]
     plan(command)
