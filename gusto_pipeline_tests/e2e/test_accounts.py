@@ -171,25 +171,22 @@ def test_what_is_unmatched_by_hand_is_never_matched_again_and_left_alone(office,
     assert email in office.leavers("okta")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (("match", "okta", "nobody@acme.example", "Ann Lee"), "Which account of okta is 'nobody@acme.example'?"),
-        (("match", "okta", "{login}", "Nobody Atall"), "Which person is 'Nobody Atall'?"),
-        (("want", "okta", "Nobody Atall"), "Which person is 'Nobody Atall'?"),
-        (("done", "okta", "nobody@acme.example"), "Which account of okta is"),
-        (("end", "{login}", "--at", "five o'clock"), "is no instant"),
-        (("end", "Nobody Atall"), "Which person is 'Nobody Atall'?"),
-        (("remove", "{login}", "--app", "slack"), "slack is not connected"),
-    ],
-)
-def test_a_decision_about_nobody_or_nothing_is_refused(office, command, arguments, words):
+def test_a_decision_about_nobody_or_nothing_is_refused(office, command):
     plan(command)
     before = command("accounts", "audit", "--json").out
     login = office.leavers("okta")[0]
-    said = command("accounts", *(each.format(login=login) for each in arguments), "--why", "because")
-    assert said.code == 1
-    assert words in said.err.replace("\n", " ")
+    for arguments, words in (
+        (("match", "okta", "nobody@acme.example", "Ann Lee"), "Which account of okta is 'nobody@acme.example'?"),
+        (("match", "okta", login, "Nobody Atall"), "Which person is 'Nobody Atall'?"),
+        (("want", "okta", "Nobody Atall"), "Which person is 'Nobody Atall'?"),
+        (("done", "okta", "nobody@acme.example"), "Which account of okta is"),
+        (("end", login, "--at", "five o'clock"), "is no instant"),
+        (("end", "Nobody Atall"), "Which person is 'Nobody Atall'?"),
+        (("remove", login, "--app", "slack"), "slack is not connected"),
+    ):
+        said = command("accounts", *arguments, "--why", "because")
+        assert said.code == 1, arguments
+        assert words in said.err.replace("\n", " ")
     assert command("accounts", "audit", "--json").out == before
 
 
