@@ -157,7 +157,8 @@ def _progress(transfer: Row) -> str:
 def _account(row: Row) -> Account:
     new = row.get("agreedToTerms") is False and not instant(row.get("lastLoginTime"))
     ended = row.get("suspended") or row.get("archived")
-    name, work = row.get("name") or {}, _first(row, "organizations")
+    name, work = row.get("name") or {}, _primary(row, "organizations")
+    numbers = (each.get("value") for each in row.get("externalIds") or [] if each.get("type") == "organization")
     others = [each.get("address") for each in row.get("emails") or []]
     roles = (("isAdmin", "Super admin"), ("isDelegatedAdmin", "Delegated admin"), ("isGuestUser", "Guest"))
     return Account(
@@ -169,15 +170,16 @@ def _account(row: Row) -> Account:
         **instants(row, last_activity="lastLoginTime", created_at="creationTime"),
         role=next((role for flag, role in roles if row.get(flag)), "User"),
         admin=bool(row.get("isAdmin") or row.get("isDelegatedAdmin")),
-        employee_number=_first(row, "externalIds").get("value"),
-        phone=_first(row, "phones").get("value"),
+        employee_number=next(numbers, None),
+        phone=_primary(row, "phones").get("value"),
         **taken(work, title="title", department="department"),
         raw=row,
     )
 
 
-def _first(row: Row, what: str) -> Row:
-    return (row.get(what) or [{}])[0]
+def _primary(row: Row, what: str) -> Row:
+    rows = row.get(what) or [{}]
+    return next((each for each in rows if each.get("primary")), rows[0])
 
 
 APP = App(

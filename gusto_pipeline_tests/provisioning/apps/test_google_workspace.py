@@ -53,6 +53,19 @@ def test_everything_google_tells_of_a_person_is_taken():
         assert made.last_activity is None
 
 
+def test_of_several_the_primary_one_is_taken_and_only_the_employee_id_is_a_number_of_hr():
+    other, main = (
+        {"value": "+1 555 0100", "title": "Guest"},
+        {"value": "+1 555 0199", "title": "Barista", "primary": True},
+    )
+    numbers = [{"value": "17", "type": "login_id"}, {"value": "E-1", "type": "organization"}]
+    told = {"id": "1", "organizations": [other, main], "phones": [other, main], "externalIds": numbers}
+    account = google._account(told)
+    assert (account.title, account.phone, account.employee_number) == ("Barista", "+1 555 0199", "E-1")
+    assert google._account({**told, "phones": [other]}).phone == "+1 555 0100"
+    assert google._account({**told, "externalIds": numbers[:1]}).employee_number is None
+
+
 def test_an_account_is_found_by_its_alias():
     with connected_to("google_workspace") as (session, simulated):
         member = next(m for m in simulated.directory.members.values() if "aliases" in m.extra)
