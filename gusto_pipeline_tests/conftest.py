@@ -64,7 +64,7 @@ def empty_warehouse() -> bytes:
         return warehouse.path.read_bytes()
 
 
-_synced: dict[object, bytes] = {}
+_started: dict[object, dict[Path, bytes]] = {}
 
 
 class Pipeline:
@@ -100,14 +100,24 @@ class Pipeline:
         with self.client(company) as client:
             return sync_category(CATEGORIES[category], company or self.company, client, self.settings, **options)
 
-    def start(self, *categories: str) -> None:
-        """Sync categories of a sandbox that nobody has changed: once, and from then on a copy of what that gave."""
-        key = (self.sandbox.world.clock.today(), *sorted(self.options.items()), *categories)
-        if key not in _synced:
+    def start(self, *categories: str, job: str = "") -> None:
+        """Sync categories of a sandbox that nobody has changed, and run a job for its companies: once.
+
+        From then on the files that gave are copied; Dagster then knows of no run.
+        """
+        home, key = self.settings.home, (self.sandbox.world.clock.today(), *self.options.items(), *categories, job)
+        if key not in _started:
             for category in categories:
                 self.sync(category)
-            _synced[key] = self.settings.warehouse.read_bytes()
-        self.settings.warehouse.write_bytes(_synced[key])
+            if job:
+                assert self.run(job, *self.companies).success
+            files = [
+                file for file in home.rglob("*") if file.is_file() and self.settings.connections not in file.parents
+            ]
+            _started[key] = {file.relative_to(home): file.read_bytes() for file in files}
+        for name, content in _started[key].items():
+            (home / name).parent.mkdir(parents=True, exist_ok=True)
+            (home / name).write_bytes(content)
 
     def run(
         self, job: str, *companies: Company, instance: dg.DagsterInstance | None = None, **config: Any

@@ -20,7 +20,7 @@ JOB = "sync_departments_only"
 def two(tmp_path: Path) -> Iterator[Pipeline]:
     """Two companies, synced yesterday."""
     with connected(tmp_path, companies=2, employees=30) as pipeline:
-        assert pipeline.run(JOB, *pipeline.companies).success
+        pipeline.start(job=JOB)
         yield pipeline
 
 
@@ -120,7 +120,7 @@ def failed_checks(result: dg.ExecuteInProcessResult) -> set[tuple[str, str]]:
 @pytest.fixture
 def synced(pipeline: Pipeline) -> Pipeline:
     """One company of 40, synced yesterday."""
-    assert pipeline.run("sync_employees_only").success
+    pipeline.start(job="sync_employees_only")
     return pipeline
 
 
@@ -162,7 +162,7 @@ def test_a_shrink_that_is_right_is_accepted_once(synced):
 
 def test_a_check_that_fails_says_for_which_company(tmp_path):
     with connected(tmp_path, companies=2, employees=40) as pipeline:
-        assert pipeline.run("sync_employees_only", *pipeline.companies).success
+        pipeline.start(job="sync_employees_only")
         bad, good = pipeline.companies
         shrunk(pipeline)
         result = pipeline.run("sync_employees_only", bad, good)
