@@ -59,8 +59,8 @@ def apps(
             table.add_row(*(row[column] for column in columns), row["removing"].partition(":")[0])
         console.print(table)
         for row in rows:
-            said = [row["removing"].partition(": ")[2], f"plan: {row['plan']}", row["rate limit"]]
-            console.print(f"\n{row['app']}: {'; '.join(filter(None, said))}", highlight=False)
+            said = row["removing"].partition(": ")[2], *(f"{column}: {row[column]}" for column in MATRIX[7:])
+            console.print(f"\n{row['app']}: {'; '.join(said)}", highlight=False)
 
 
 def matrix(rows: list[dict[str, str]]) -> str:
@@ -151,8 +151,8 @@ def capabilities(one: App) -> dict[str, str]:
         "suspend": _yes(one.suspend) + ("" if one.reactivate or not one.suspend else ", for good"),
         "groups": _yes(one.join),
         "hand over": _yes(one.hand_over),
-        "removing": f"{one.removal}: {one.removal_note}" if one.removal_note else one.removal,
-        "invitations": _days(life) if life else ("do not lapse, or the app does not say" if one.invites else "none"),
+        "removing": f"{one.removal}: {one.removal_note}",
+        "invitations": _days(life) if life else ("do not lapse, or it does not say" if one.invites else "none"),
         "plan": one.plan or "any",
         "rate limit": one.rate_limit,
     }

@@ -33,3 +33,11 @@ def test_the_readme_lists_every_category_with_its_tables_and_requests():
 def test_the_readme_says_what_can_be_done_in_which_app():
     table = matrix([capabilities(app(slug)) for slug in SLUGS])
     assert f"<!-- apps -->\n{table}\n<!-- /apps -->" in README.read_text(encoding="utf-8")
+
+
+def test_the_command_says_more_of_each_app_than_the_table(command):
+    said = " ".join(command("apps").out.split())
+    for slug in SLUGS:
+        one = capabilities(app(slug))
+        rest = (f"{column}: {one[column]}" for column in ("invitations", "plan", "rate limit"))
+        assert f"{one['app']}: {'; '.join((one['removing'].partition(': ')[2], *rest))}" in said

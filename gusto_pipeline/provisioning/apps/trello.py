@@ -141,6 +141,7 @@ APP = App(
         Field("enterprise", "Enterprise id, where there is one: it shows addresses", default=""),
         headers=_headers,
     ),
+    plan="a paid Workspace, to suspend",
     removal="takes out",
     removal_note="out of the Workspace and its boards; their Atlassian account and their work stay",
     rate_limit="100 requests in 10 seconds",
