@@ -144,7 +144,7 @@ class Refusal:
 # What is refused alike everywhere, mostly in words that no app documents.
 COMMON = (
     Refusal(LastOwnerError, r"\blast\b.*(owner|admin)|(owner|admin).*\blast\b"),
-    Refusal(NoSeatError, r"seat|\b(no|enough|available|maximum)\b.*licen[cs]e"),
+    Refusal(NoSeatError, r"(\b|_)seats?(\b|_)|\b(no|enough|available|maximum)\b.*licen[cs]e"),
     Refusal(AlreadyExistsError, "already"),
     Refusal(PlanTooLowError, status=[402]),
     Refusal(MissingScopeError, status=[403]),

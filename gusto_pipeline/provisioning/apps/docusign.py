@@ -185,9 +185,7 @@ APP = App(
         Refusal(errors.NotFoundError, "DOES[ _]NOT[ _](EXIST|BELONG)|NOT[ _]FOUND|INVALID[ _]USERID"),
         Refusal(errors.MissingScopeError, "USER_LACKS_PERMISSIONS", "Connect as an administrator of the account"),
         Refusal(errors.PlanTooLowError, "ACCOUNT_LACKS_PERMISSIONS"),
-        Refusal(
-            errors.NoSeatError, r"SEAT|(MAXIMUM|LIMIT|NUMBER)\b.*\bUSER|BILLING[ _]PLAN", "Buy a seat, or free one"
-        ),
+        Refusal(errors.NoSeatError, r"(MAXIMUM|LIMIT|NUMBER)\b.*\bUSER|BILLING[ _]PLAN", "Buy a seat, or free one"),
     ),
     refuses_with={200, 201, 404, *REFUSED},
 )

@@ -46,6 +46,15 @@ def routes(directory: Directory) -> list[Route]:
         row = {"gid": WORKSPACE, "resource_type": "workspace", "name": directory.organization}
         return JSONResponse({"data": row})
 
+    def users(request: Request, body: dict[str, Any]) -> Response:
+        asked = request.query_params
+        if "limit" in asked and asked.get("workspace") != WORKSPACE:
+            return refused(400, "workspace: Missing input")
+        fields = set(asked.get("opt_fields", "").split(","))
+        return page(
+            request, [_user(member, fields) for member in directory.listed(request.url.path, "active", "invited")]
+        )
+
     def memberships(request: Request, body: dict[str, Any]) -> Response:
         fields = set(filter(None, request.query_params.get("opt_fields", "").split(",")))
         rows = directory.listed(request.url.path, "active", "invited", "deleted")
@@ -107,6 +116,7 @@ def routes(directory: Directory) -> list[Route]:
     return [
         *oauth_routes(directory, "/-/oauth_authorize", "/-/oauth_token"),
         api("/workspaces/{workspace}", workspace),
+        api("/users", users),
         api("/workspaces/{workspace}/workspace_memberships", memberships),
         api("/workspaces/{workspace}/addUser", add, "POST"),
         api("/workspaces/{workspace}/removeUser", drop, "POST"),

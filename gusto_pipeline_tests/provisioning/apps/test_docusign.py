@@ -138,7 +138,7 @@ def test_nobody_closes_their_own_membership():
 
 
 def test_no_free_seat_is_said():
-    with connected_to("docusign", seats=1) as (session, _), pytest.raises(NoSeatError, match="Buy a seat"):
+    with connected_to("docusign", seats=1) as (session, _), pytest.raises(NoSeatError, match="Buy one"):
         actions.create(session, NEW)
 
 
