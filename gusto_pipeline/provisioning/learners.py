@@ -26,7 +26,7 @@ from gusto_pipeline.provisioning.fields import Misfit, fit_all, same
 from gusto_pipeline.provisioning.planning import invitations_sent, item_of, make_plan
 from gusto_pipeline.provisioning.plans import Item, Plan, answered, in_order
 from gusto_pipeline.provisioning.reconciliation import Decision, RuleError, Wanted, decide_all
-from gusto_pipeline.provisioning.store import insert, of, values
+from gusto_pipeline.provisioning.store import insert, make, of, values
 from gusto_pipeline.warehouse.flatten import literal, quote
 
 PORTAL = LEARNING[0]
@@ -117,7 +117,7 @@ class Drafted:
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     """Make every table that learners need, where it is missing."""
     reconciliation.prepare(connection)
-    connection.execute(TABLES)
+    make(connection, TABLES)
 
 
 class People:

@@ -7,7 +7,7 @@ table of decisions. The rules themselves are in `decisions`, `dismissal` and `br
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from fnmatch import fnmatchcase
@@ -43,7 +43,7 @@ from gusto_pipeline.provisioning.dismissal import (
     spell,
 )
 from gusto_pipeline.provisioning.people import Person, load_people
-from gusto_pipeline.provisioning.store import insert, load_accounts, of, script
+from gusto_pipeline.provisioning.store import accounts_by_app, insert, make, of, of_apps, script
 from gusto_pipeline.warehouse.flatten import literal
 
 
@@ -140,11 +140,11 @@ def decide_all(
     everybody = with_chosen_ends(connection, company_uuid, load_people(connection, company_uuid, where=only_them))
     found: list[Decision] = []
     subjects: dict[Timing, list[Subject]] = {}
-    for app, wanted in apps.values():
-        view = _AppView.read(connection, company_uuid, app, wanted, now)
-        if wanted.timing not in subjects:
-            subjects[wanted.timing] = [subject(person, wanted.timing, now) for person in everybody]
-        for one in subjects[wanted.timing]:
+    for view in _views(connection, company_uuid, apps, now):
+        timing = view.wanted.timing
+        if timing not in subjects:
+            subjects[timing] = [subject(person, timing, now) for person in everybody]
+        for one in subjects[timing]:
             found += view.decisions(one, now)
     return found
 
@@ -225,42 +225,6 @@ class _AppView:
             if account.status is not Status.DELETED
             for login in (*account.emails, account.user_name or "")
         }
-
-    @classmethod
-    def read(
-        cls, connection: duckdb.DuckDBPyConnection, company: str, app: App, wanted: Wanted, now: datetime
-    ) -> _AppView:
-        slug = app.slug
-        accounts = {account.id: account for account in load_accounts(connection, company, slug)}
-        reading, why, read_at = read_state(connection, company, slug, now)
-        matches: dict[str, list[tuple[str, str, str, str]]] = defaultdict(list)
-        claims: dict[str, list[str]] = defaultdict(list)
-        rows = connection.execute(
-            "SELECT m.person_id, m.account_id, m.outcome, m.sentence, m.evidence, p.name FROM provisioning.matches m "
-            "JOIN provisioning.people p USING (company_uuid, person_id) "
-            f"WHERE m.company_uuid = {literal(company)} AND m.app = {literal(slug)} AND m.person_id IS NOT NULL "
-            "ORDER BY m.account_id, p.name"
-        ).fetchall()
-        for person_id, account_id, outcome, sentence, evidence, name in rows:
-            matches[person_id].append((account_id, outcome, sentence or "", evidence or ""))
-            if outcome != "refused":
-                claims[account_id].append(name)
-        taken, by_others = _taken_away(connection, company, slug)
-        marked = dict(
-            connection.execute(f"SELECT account_id, mark FROM provisioning.marks WHERE {of(company, slug)}").fetchall()
-        )
-        exceptions = {
-            person_id: (wanted_, f"{who} said on {on} that they should {'' if wanted_ else 'not '}have it: {why}")
-            for person_id, wanted_, who, on, why in connection.execute(
-                "SELECT person_id, wanted, who, CAST(decided_at AS DATE), why FROM provisioning.wants "
-                f"WHERE {of(company, slug)} AND (until IS NULL OR until >= DATE '{now.date()}') "
-                "QUALIFY row_number() OVER (PARTITION BY person_id ORDER BY rowid DESC) = 1"
-            ).fetchall()
-        }
-        return cls(
-            app, wanted, reading, why, read_at, accounts, matches, claims, taken, by_others, marked,
-            _alive_elsewhere(connection, company, slug, now), _who(connection, company, slug, wanted), exceptions,
-        )  # fmt: skip
 
     def decisions(self, one: Subject, now: datetime) -> list[Decision]:
         mine = self.matches.get(one.person.id, ())
@@ -393,59 +357,116 @@ def _rights(account: Account | None) -> str:
     return ", ".join([*(["administrator"] if account.admin else []), *(f"{k} {v}" for k, v in facts.items() if v)])
 
 
+def _views(
+    connection: duckdb.DuckDBPyConnection, company: str, apps: Mapping[str, tuple[App, Wanted]], now: datetime
+) -> Iterator[_AppView]:
+    """What decisions about each app look at; every table is read once for all of them."""
+    slugs = [app.slug for app, _ in apps.values()]
+    of_slugs = of_apps(company, slugs)
+    accounts, states = accounts_by_app(connection, company, slugs), read_states(connection, company, slugs, now)
+    matches: dict[str, dict[str, list[tuple[str, str, str, str]]]] = defaultdict(lambda: defaultdict(list))
+    claims: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for slug, person_id, account_id, outcome, sentence, evidence, name in connection.execute(
+        "SELECT m.app, m.person_id, m.account_id, m.outcome, m.sentence, m.evidence, p.name "
+        f"FROM (FROM provisioning.matches WHERE {of_slugs} AND person_id IS NOT NULL) m "
+        "JOIN provisioning.people p USING (company_uuid, person_id) ORDER BY m.account_id, p.name"
+    ).fetchall():
+        matches[slug][person_id].append((account_id, outcome, sentence or "", evidence or ""))
+        if outcome != "refused":
+            claims[slug][account_id].append(name)
+    marked: dict[str, dict[str, str]] = defaultdict(dict)
+    for slug, account_id, mark in connection.execute(
+        f"SELECT app, account_id, mark FROM provisioning.marks WHERE {of_slugs}"
+    ).fetchall():
+        marked[slug][account_id] = mark
+    exceptions: dict[str, dict[str, tuple[bool, str]]] = defaultdict(dict)
+    for slug, person_id, wanted, who, on, why in connection.execute(
+        "SELECT app, person_id, wanted, who, CAST(decided_at AS DATE), why FROM provisioning.wants "
+        f"WHERE {of_slugs} AND (until IS NULL OR until >= DATE '{now.date()}') "
+        "QUALIFY row_number() OVER (PARTITION BY app, person_id ORDER BY rowid DESC) = 1"
+    ).fetchall():
+        said = f"{who} said on {on} that they should {'' if wanted else 'not '}have it: {why}"
+        exceptions[slug][person_id] = (wanted, said)
+    taken, by_others = _taken_away(connection, of_slugs)
+    elsewhere = _alive_elsewhere(connection, company, slugs, now)
+    for app, wishes in apps.values():
+        slug = app.slug
+        yield _AppView(
+            app, wishes, *states[slug], {account.id: account for account in accounts[slug]}, matches[slug],
+            claims[slug], taken[slug], frozenset(by_others[slug]), marked[slug], elsewhere[slug],
+            _who(connection, company, slug, wishes), exceptions[slug],
+        )  # fmt: skip
+
+
 def read_state(
     connection: duckdb.DuckDBPyConnection, company: str, app: str, now: datetime
 ) -> tuple[Reading, str, datetime | None]:
     """Whether an app's last complete list can be trusted now, why not, and when it was read."""
+    return read_states(connection, company, [app], now)[app]
+
+
+def read_states(
+    connection: duckdb.DuckDBPyConnection, company: str, apps: Sequence[str], now: datetime
+) -> dict[str, tuple[Reading, str, datetime | None]]:
+    """The same by app, for several."""
     rows = connection.execute(
         # The last is the one that was written down last, whatever the clock said.
-        "SELECT max_by(accounts, rowid) FILTER (complete), max_by(read_at, rowid) FILTER (complete), "
+        "SELECT app, max_by(accounts, rowid) FILTER (complete), max_by(read_at, rowid) FILTER (complete), "
         "max_by(problem, rowid) FILTER (NOT complete), "
         "max(rowid) FILTER (NOT complete) > coalesce(max(rowid) FILTER (complete), -1) "
-        f"FROM provisioning.account_reads WHERE {of(company, app)}"
+        f"FROM provisioning.account_reads WHERE {of_apps(company, apps)} GROUP BY app"
     ).fetchall()
-    count, read_at, problem, failed = rows[0]
-    failing = problem if failed else ""
-    state, why = brakes.reading(count=count or 0, last_good=count, read_at=read_at, now=now, problem=failing or "")
-    return state, why, read_at
+    last = {app: found for app, *found in rows}
+    states = {}
+    for app in apps:
+        count, read_at, problem, failed = last.get(app, (None, None, None, None))
+        failing = (problem if failed else "") or ""
+        state, why = brakes.reading(count=count or 0, last_good=count, read_at=read_at, now=now, problem=failing)
+        states[app] = (state, why, read_at)
+    return states
 
 
 def _taken_away(
-    connection: duckdb.DuckDBPyConnection, company: str, app: str
-) -> tuple[dict[str, _Taken], frozenset[str]]:
-    """What we took away last, by account; and which of those were seen alive again since, so that it was others."""
-    rows = connection.execute(
-        "SELECT o.account_id, arg_max(i.action, o.ended_at), max(o.ended_at), "
-        "arg_max_null(i.employed_since, o.ended_at), arg_max(i.rule, o.ended_at) FROM provisioning.intents i "
-        "JOIN provisioning.outcomes o USING (intent_id) "
-        f"WHERE i.company_uuid = {literal(company)} AND i.app = {literal(app)} AND o.account_id IS NOT NULL "
-        "AND o.outcome = 'done' GROUP BY o.account_id "
+    connection: duckdb.DuckDBPyConnection, of_slugs: str
+) -> tuple[dict[str, dict[str, _Taken]], dict[str, set[str]]]:
+    """By app what we took away last, by account; and which of those were seen alive again since: others gave it."""
+    taken: dict[str, dict[str, _Taken]] = defaultdict(dict)
+    for app, id, action, at, since, rule in connection.execute(
+        "SELECT i.app, o.account_id, arg_max(i.action, o.ended_at), max(o.ended_at), "
+        "arg_max_null(i.employed_since, o.ended_at), arg_max(i.rule, o.ended_at) "
+        f"FROM (FROM provisioning.intents WHERE {of_slugs}) i JOIN provisioning.outcomes o USING (intent_id) "
+        "WHERE o.account_id IS NOT NULL AND o.outcome = 'done' GROUP BY i.app, o.account_id "
         "HAVING arg_max(i.action, o.ended_at) IN ('suspend', 'delete', 'cancel_invitation')"
-    ).fetchall()
-    taken = {id: _Taken(action, at, since, rule in _LEFT) for id, action, at, since, rule in rows}
-    if not taken:
-        return {}, frozenset()
-    alive = dict(
-        connection.execute(
-            "SELECT account_id, max(seen_at) FROM provisioning.account_states "
-            f"WHERE {of(company, app)} AND status IN ('active', 'invited') GROUP BY account_id"
-        ).fetchall()
-    )
-    return taken, frozenset(id for id, one in taken.items() if id in alive and alive[id] > one.at)
+    ).fetchall():
+        taken[app][id] = _Taken(action, at, since, rule in _LEFT)
+    by_others: dict[str, set[str]] = defaultdict(set)
+    if taken:
+        for app, id, seen_at in connection.execute(
+            "SELECT app, account_id, max(seen_at) FROM provisioning.account_states "
+            f"WHERE {of_slugs} AND status IN ('active', 'invited') GROUP BY ALL"
+        ).fetchall():
+            if id in taken[app] and seen_at > taken[app][id].at:
+                by_others[app].add(id)
+    return taken, by_others
 
 
-def _alive_elsewhere(connection: duckdb.DuckDBPyConnection, company: str, app: str, now: datetime) -> dict[str, str]:
-    """Accounts of the same tenant that belong to somebody who works for another company of ours, and why."""
-    rows = connection.execute(
-        "WITH tenants AS (SELECT company_uuid, max_by(tenant_id, read_at) AS tenant FROM provisioning.account_reads "
-        f"  WHERE complete AND app = {literal(app)} GROUP BY company_uuid) "
-        "SELECT l.account_id, any_value(p.name) FROM provisioning.links l "
-        "JOIN provisioning.people p USING (company_uuid, person_id) JOIN tenants t USING (company_uuid) "
-        f"WHERE l.app = {literal(app)} AND l.company_uuid <> {literal(company)} AND NOT p.vanished "
-        f"AND (p.last_day IS NULL OR p.last_day >= DATE '{now.date() - DAY}') "
-        f"AND t.tenant = (SELECT tenant FROM tenants WHERE company_uuid = {literal(company)}) GROUP BY l.account_id"
-    ).fetchall()
-    return {account_id: f"it is also {name}'s, who works for another connected company" for account_id, name in rows}
+def _alive_elsewhere(
+    connection: duckdb.DuckDBPyConnection, company: str, apps: Sequence[str], now: datetime
+) -> dict[str, dict[str, str]]:
+    """By app the accounts of the same tenant that are somebody's who works for another company of ours, and why."""
+    elsewhere: dict[str, dict[str, str]] = defaultdict(dict)
+    for app, account_id, name in connection.execute(
+        "WITH tenants AS (SELECT company_uuid, app, max_by(tenant_id, read_at) AS tenant "
+        "  FROM provisioning.account_reads WHERE complete GROUP BY ALL), "
+        f"ours AS (FROM tenants WHERE {of_apps(company, apps)}) "
+        "SELECT l.app, l.account_id, any_value(p.name) FROM provisioning.links l "
+        "JOIN provisioning.people p USING (company_uuid, person_id) JOIN tenants t USING (company_uuid, app) "
+        "JOIN ours USING (app, tenant) "
+        f"WHERE l.company_uuid <> {literal(company)} AND NOT p.vanished "
+        f"AND (p.last_day IS NULL OR p.last_day >= DATE '{now.date() - DAY}') GROUP BY l.app, l.account_id"
+    ).fetchall():
+        elsewhere[app][account_id] = f"it is also {name}'s, who works for another connected company"
+    return elsewhere
 
 
 def _who(connection: duckdb.DuckDBPyConnection, company: str, app: str, wanted: Wanted) -> frozenset[str] | None:
@@ -515,9 +536,8 @@ COMMENT ON TABLE provisioning.decisions IS 'What was decided last about each per
 
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     """Make every table that reconciliation needs, where it is missing."""
-    connection.execute(script("schema"))
-    connection.execute(log.TABLES)
-    connection.execute(TABLES)
+    for statements in (script("schema"), log.TABLES, TABLES):
+        make(connection, statements)
 
 
 def note_states(connection: duckdb.DuckDBPyConnection, company_uuid: str, seen: Mapping[str, datetime]) -> None:

@@ -19,12 +19,12 @@ from gusto_pipeline.provisioning import brakes
 from gusto_pipeline.provisioning.app import App
 from gusto_pipeline.provisioning.apply import Gated, Mode
 from gusto_pipeline.provisioning.brakes import LIMITS, Brake
-from gusto_pipeline.provisioning.decisions import Acct, Action, Hr, State, answers, rows
+from gusto_pipeline.provisioning.decisions import Acct, Action, Hr, Reading, State, answers, rows
 from gusto_pipeline.provisioning.decisions import Mode as AskedBy
 from gusto_pipeline.provisioning.dismissal import overdue
 from gusto_pipeline.provisioning.planning import how_to_answer, other_name
 from gusto_pipeline.provisioning.plans import Item, Plan
-from gusto_pipeline.provisioning.reconciliation import Decision, read_state
+from gusto_pipeline.provisioning.reconciliation import Decision, read_states
 from gusto_pipeline.provisioning.store import insert, of, script, values
 from gusto_pipeline.warehouse.flatten import literal
 
@@ -382,7 +382,8 @@ def collect(
         for rank, part in enumerate(section.parts)
     ]
     _say(connection, "said_parts", _PARTS, parts)
-    _say(connection, "said_apps", _APPS, (_app(connection, company_uuid, one, now) for one in apps))
+    readings = read_states(connection, company_uuid, [one.app.slug for one in apps], now)
+    _say(connection, "said_apps", _APPS, (_app(one, readings[one.app.slug][0]) for one in apps))
     linked, by_slug = _linked(connection, company_uuid), {one.app.slug: one for one in apps}
     _say(connection, "said_pairs", _PAIRS, _pairs(decisions, plan, gated, now, linked, by_slug))
     used = {decision.rule.id for decision in decisions}
@@ -439,8 +440,7 @@ def _say(
     connection.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {values(columns, said)}")
 
 
-def _app(connection: duckdb.DuckDBPyConnection, company: str, one: ReportedApp, now: datetime) -> dict[str, Any]:
-    reading, _, _ = read_state(connection, company, one.app.slug, now)
+def _app(one: ReportedApp, reading: Reading) -> dict[str, Any]:
     return {
         "app": one.app.slug,
         "name": one.app.name,

@@ -10,6 +10,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,21 @@ class AccountsRefusedError(Exception):
 
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the provisioning tables where they are missing."""
-    connection.execute(script("schema"))
+    make(connection, script("schema"))
+
+
+def make(connection: duckdb.DuckDBPyConnection, statements: str) -> None:
+    """Run statements that make tables and views, unless the very same ones were run in this warehouse before."""
+    fingerprint = sha256(statements.encode()).hexdigest()
+    try:
+        known = connection.execute("FROM provisioning.made").fetchall()
+    except duckdb.CatalogException:
+        known = []
+    if (fingerprint,) not in known:
+        connection.execute("CREATE SCHEMA IF NOT EXISTS provisioning")
+        connection.execute("CREATE TABLE IF NOT EXISTS provisioning.made (fingerprint VARCHAR)")
+        connection.execute(statements)
+        connection.execute(f"INSERT INTO provisioning.made VALUES ('{fingerprint}')")
 
 
 @functools.cache
@@ -58,6 +73,11 @@ def of(company: str, app: str, account: str = "", person: str = "") -> str:
     """The SQL condition for a company's rows of an app, of one account and of one person where they are given."""
     named = {"company_uuid": company, "app": app, "account_id": account, "person_id": person}
     return " AND ".join(f"{column} = {literal(value)}" for column, value in named.items() if value)
+
+
+def of_apps(company: str, apps: Iterable[str]) -> str:
+    """The SQL condition for a company's rows of these apps."""
+    return f"company_uuid = {literal(company)} AND app IN ({', '.join(map(literal, apps)) or 'NULL'})"
 
 
 def store_accounts(
@@ -143,16 +163,23 @@ def last_count(connection: duckdb.DuckDBPyConnection, company: str, app: str) ->
 
 def load_accounts(connection: duckdb.DuckDBPyConnection, company: str, app: str) -> list[Account]:
     """The accounts of the last complete list, by id, without the records as received."""
+    return accounts_by_app(connection, company, [app])[app]
+
+
+def accounts_by_app(
+    connection: duckdb.DuckDBPyConnection, company: str, apps: Iterable[str]
+) -> dict[str, list[Account]]:
+    """The same for several apps."""
     columns = [name for name in _COLUMNS if name != "raw"]
+    accounts: dict[str, list[Account]] = {app: [] for app in apps}
     found = connection.execute(
-        f"SELECT {', '.join(_COLUMNS[name] for name in columns)} FROM provisioning.accounts "
-        f"WHERE {of(company, app)} ORDER BY account_id"
+        f"SELECT app, {', '.join(_COLUMNS[name] for name in columns)} FROM provisioning.accounts "
+        f"WHERE {of_apps(company, accounts)} ORDER BY account_id"
     ).fetchall()
-    accounts = []
-    for row in found:
+    for app, *row in found:
         given = dict(zip(columns, row, strict=True))
         given |= {"status": Status(given["status"]), "emails": tuple(given["emails"]), "groups": tuple(given["groups"])}
-        accounts.append(Account(**given))
+        accounts[app].append(Account(**given))
     return accounts
 
 
