@@ -37,6 +37,7 @@ from gusto_pipeline.reports import Report, duration, points, told, write_report
 from gusto_pipeline.spreadsheets.sheets import SpreadsheetError
 from gusto_pipeline.sync import Company, open_warehouse
 from gusto_pipeline.warehouse.flatten import quote
+from gusto_pipeline_tests.conftest import empty_warehouse
 
 NOW = datetime(2026, 6, 15, 19, tzinfo=UTC)  # noon in Gusto's zone
 COMPANY = Company("acme-tea-co", "c0000000-0000-4000-8000-000000000001", "Acme Tea & Co.")
@@ -50,6 +51,8 @@ class Office:
         self.settings = Settings(home=home, provisioning=Provisioning(apps=apps, **given))
         self.store = ConnectionStore(self.settings.connections, "k" * 43 + "=")
         self.warehouse = open_warehouse(self.settings)
+        if not self.warehouse.path.exists():
+            self.warehouse.path.write_bytes(empty_warehouse())
         self.staff: list[dict[str, Any]] = []
         for slug in apps:
             self.connect(slug)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import shutil
 import stat
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +51,16 @@ class Book:
         self.sync(*records)
         return self.write(layout)[0]
 
+    def rows(self, sheet: str = "") -> list[tuple[Any, ...]]:
+        """The rows of one sheet, without reading the others."""
+        with closing(openpyxl.load_workbook(self.path, read_only=True)) as book:
+            return list(book[sheet or self.category].iter_rows(values_only=True))
+
     def header(self, sheet: str = "") -> list[Any]:
-        return [cell.value for cell in openpyxl.load_workbook(self.path)[sheet or self.category][1]]
+        return list(self.rows(sheet)[0])
 
     def column(self, name: str, sheet: str = "") -> list[Any]:
-        header, *lines = openpyxl.load_workbook(self.path)[sheet or self.category].iter_rows(values_only=True)
+        header, *lines = self.rows(sheet)
         return [line[header.index(name)] for line in lines]
 
     def note(self, column: str, sheet: str = "") -> str:
@@ -64,32 +69,17 @@ class Book:
         return comment.text if comment else ""
 
     def read_me(self) -> str:
-        page = openpyxl.load_workbook(self.path)["Read me"]
-        return "\n".join(str(row[0]) for row in page.iter_rows(values_only=True))
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A warehouse without rows; to make one takes longer than to copy it."""
-    warehouse = open_warehouse(tmp_path_factory.mktemp("empty"))
-    with warehouse.write():
-        return warehouse.path
+        return "\n".join(str(row[0]) for row in self.rows("Read me"))
 
 
 @pytest.fixture
-def folder(tmp_path: Path, empty: Path) -> Path:
-    shutil.copy(empty, tmp_path)
-    return tmp_path
+def departments(tmp_path: Path) -> Book:
+    return Book(tmp_path, "departments")
 
 
 @pytest.fixture
-def departments(folder: Path) -> Book:
-    return Book(folder, "departments")
-
-
-@pytest.fixture
-def employees(folder: Path) -> Book:
-    return Book(folder, "employees")
+def employees(tmp_path: Path) -> Book:
+    return Book(tmp_path, "employees")
 
 
 def department(number: int, **more: Any) -> dict[str, Any]:
@@ -174,8 +164,8 @@ class TestANewField:
         assert employees.column("Uuid (2)") == ["other"]
         assert employees.column("location__uuid (2)", "jobs") == ["y"]
 
-    def test_that_no_sheet_has_room_for_is_announced(self, folder):
-        book = Book(folder, "custom_fields")
+    def test_that_no_sheet_has_room_for_is_announced(self, tmp_path):
+        book = Book(tmp_path, "custom_fields")
         book.sync({"custom_fields": [{"uuid": "f-1"}], "total_fields": 1}, source="custom_field_schema")
         (written, *_) = book.write()
         assert written.warnings == (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +16,8 @@ from gusto_pipeline.warehouse.warehouse import Warehouse
 from gusto_pipeline_tests.warehouse.landing import load_records, open_warehouse
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    warehouse = open_warehouse(tmp_path_factory.mktemp("empty"))
-    with warehouse.write():
-        return warehouse.path
-
-
 @pytest.fixture
-def warehouse(tmp_path: Path, empty: Path) -> Warehouse:
-    shutil.copy(empty, tmp_path)
+def warehouse(tmp_path: Path) -> Warehouse:
     return open_warehouse(tmp_path)
 
 
