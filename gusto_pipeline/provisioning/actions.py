@@ -168,11 +168,13 @@ def invite_again(session: Session, account_id: str) -> Outcome:
         raise NotFoundError(f"{session.app.name} has no invitation {account_id} to send again")
     if account.status is not Status.INVITED:
         return Outcome(False, account)
-    call(session, account)
+    trouble, _ = _attempt(lambda: call(session, account), AlreadyExistsError)
+    if isinstance(trouble, OutcomeUnknownError):
+        raise trouble
     there = session.app.account(session, account_id)
     if there is None and account.emails:  # some apps make a new one, of another id
         there = session.app.find(session, account.emails[0])
-    return Outcome(True, there)
+    return Outcome(trouble is None, there)
 
 
 def update(session: Session, account_id: str, changes: Mapping[str, Any]) -> Outcome:
@@ -262,10 +264,11 @@ def _change(
         return Outcome(False, account)
     if account is None:
         raise NotFoundError(f"{app.name} has no account {account_id}")
-    trouble, _ = _attempt(lambda: call(session, account), NotFoundError)
-    after = _look(session, lambda: app.account(session, account_id), settled)
+    trouble, _ = _attempt(lambda: call(session, account), NotFoundError, AlreadyExistsError, InvalidError)
+    refused = isinstance(trouble, AlreadyExistsError | InvalidError)  # maybe since somebody else has just done it
+    after = _look(session, lambda: app.account(session, account_id), settled, LOOKS[:1] if refused else LOOKS)
     if settled(after):
-        return Outcome(True, after)
+        return Outcome(not refused, after)
     raise trouble or OutcomeUnknownError(
         f"{app.name} accepted a change of account {account_id} and does not show it yet. Look there before trying again"
     )
@@ -282,22 +285,23 @@ def _lives(account: Account | None) -> TypeGuard[Account]:
     return account is not None and account.status is not Status.DELETED
 
 
-def _attempt(
-    call: Callable[[], object], settles: type[AppError] = OutcomeUnknownError
-) -> tuple[AppError | None, object]:
+def _attempt(call: Callable[[], object], *settles: type[AppError]) -> tuple[AppError | None, object]:
     """Runs the call; gives the error that only reading can settle (an unknown outcome, or `settles`) and its result."""
     try:
         return None, call()
     except AppError as error:
-        if not isinstance(error, OutcomeUnknownError | settles):
+        if not isinstance(error, (OutcomeUnknownError, *settles)):
             raise
         return error, None
 
 
 def _look(
-    session: Session, read: Callable[[], Account | None], settled: Callable[[Account | None], bool]
+    session: Session,
+    read: Callable[[], Account | None],
+    settled: Callable[[Account | None], bool],
+    looks: Sequence[float] = LOOKS,
 ) -> Account | None:
-    for seconds in LOOKS:
+    for seconds in looks:
         if seconds:
             session.sleep(seconds)
         if settled(account := read()):

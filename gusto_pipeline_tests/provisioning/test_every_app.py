@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections import Counter
 from dataclasses import replace
 from inspect import signature
 from types import NoneType
 from typing import get_args, get_origin, get_type_hints
 
+import httpx
 import pytest
 
 from gusto_pipeline.provisioning import actions
@@ -146,6 +148,37 @@ def test_a_connection_dropped_after_a_removal_is_settled_by_reading(slug):
         )
         simulated.fault("drop-write:once")
         assert actions.remove(session, account.id).changed
+
+
+class Rival(httpx.HTTPTransport):
+    """Somebody else makes each change a moment before us; counts how many."""
+
+    changes: int | None = None
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        request.read()
+        if self.changes is not None and request.method != "GET" and not READS.search(request.url.path):
+            self.changes += b"getuserdata" not in request.content
+            super().handle_request(request).close()
+        return super().handle_request(request)
+
+
+READS = re.compile(r"token$|/graphql$|/search$|/list(/continue)?(_v2)?$|get_info(_v2)?$|job_status")
+
+
+def test_what_somebody_else_did_a_moment_before_is_done(slug):
+    rival, can = Rival(), app(slug)
+    with connected_to(slug, transport=rival) as (session, simulated):
+        account = actions.create(session, NEW).account
+        if account.status is Status.INVITED:
+            simulated.accept(NEW.email)
+            account = can.find(session, NEW.email)
+        rival.changes = 0
+        for able, act in ((can.suspend, actions.suspend), (can.reactivate, actions.reactivate), (True, actions.remove)):
+            if able:
+                before = rival.changes
+                act(session, account.id)
+                assert rival.changes > before
 
 
 def test_a_server_error_on_a_list_is_read_through(slug):

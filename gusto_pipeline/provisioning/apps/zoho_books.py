@@ -71,11 +71,7 @@ def _here(session: Session) -> Row:
 
 
 def _send(session: Session, method: str, path: str, body: Row | None = None) -> None:
-    try:
-        session.send(method, path, params=_here(session), json=body)
-    except errors.AlreadyExistsError:
-        if path == "/users":  # of any other change, that it is so already is what was wanted
-            raise
+    session.send(method, path, params=_here(session), json=body)
 
 
 def _account(row: Row) -> Account:

@@ -71,7 +71,7 @@ def reactivate(session: Session, account: Account) -> None:
 
 
 def remove(session: Session, account: Account) -> None:
-    _write(session, "DELETE", f"/users/{account.id}")
+    session.send("DELETE", f"/users/{account.id}")
 
 
 def said(response: httpx.Response) -> str:
@@ -98,13 +98,9 @@ def _count(session: Session, kind: str | None = None) -> int:
     return int(session.get("/users/actions/count", {"type": kind})["count"])
 
 
-def _write(session: Session, method: str, path: str, user: Row | None = None) -> None:
-    """One user per call. That it is so already is what was wanted, except that somebody new exists."""
-    try:
-        session.send(method, path, json={"users": [user]} if user else None)
-    except errors.AlreadyExistsError:
-        if method == "POST":
-            raise
+def _write(session: Session, method: str, path: str, user: Row) -> None:
+    """One user per call."""
+    session.send(method, path, json={"users": [user]})
 
 
 def _rights(session: Session, wanted: str) -> dict[str, str]:

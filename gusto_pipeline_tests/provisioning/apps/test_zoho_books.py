@@ -84,13 +84,6 @@ def test_somebody_removed_may_come_back_and_the_new_account_counts():
         assert again.account.status is Status.INVITED
 
 
-def test_what_is_so_already_is_done():
-    with connected_to("zoho_books") as (session, _):
-        account = next(a for a in BOOKS.accounts(session) if a.status is Status.SUSPENDED)
-        BOOKS.suspend(session, account)
-        assert BOOKS.account(session, account.id).status is Status.SUSPENDED
-
-
 def test_without_a_free_seat_nobody_is_invited():
     with connected_to("zoho_books", seats=1) as (session, _), pytest.raises(NoSeatError, match="Buy one"):
         actions.create(session, NEW)

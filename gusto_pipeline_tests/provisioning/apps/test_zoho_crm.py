@@ -101,17 +101,6 @@ def test_the_primary_contact_stays():
                 act(session, primary.id)
 
 
-def test_what_is_so_already_is_done():
-    with connected_to("zoho_crm") as (session, _):
-        account = next(a for a in CRM.accounts(session) if a.status is Status.SUSPENDED)
-        CRM.suspend(session, account)
-        CRM.reactivate(session, account)
-        CRM.reactivate(session, account)
-        CRM.remove(session, account)
-        CRM.remove(session, account)
-        assert CRM.account(session, account.id).status is Status.DELETED
-
-
 def test_an_unknown_id_is_nobody():
     with connected_to("zoho_crm") as (session, _):
         assert CRM.account(session, "554023999999999999") is None
