@@ -96,7 +96,8 @@ def said(response: httpx.Response) -> str:
     """With what headers say; GraphQL refuses with status 200."""
     body, headers = response.json(), response.headers
     rows = [error for error in body.get("errors") or () if isinstance(error, dict)]
-    parts = [body.get("message"), *(f"{row.get('message')} ({row.get('type') or row.get('code')})" for row in rows)]
+    said = ((row.get("message") or row.get("field"), row.get("type") or row.get("code")) for row in rows)
+    parts = [body.get("message"), *(f"{what} ({kind})" for what, kind in said)]
     if "retry-after" in headers or (headers.get("x-ratelimit-remaining") == "0" and not response.is_success):
         parts.append("rate limit")
     if "x-github-sso" in headers:

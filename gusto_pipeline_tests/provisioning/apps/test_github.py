@@ -21,7 +21,7 @@ from gusto_pipeline.provisioning.errors import (
     RateLimitedError,
 )
 from gusto_pipeline_tests.provisioning.connected import NEW, connected_to
-from gusto_pipeline_tests.provisioning.refusals import read, wait
+from gusto_pipeline_tests.provisioning.refusals import read, refusal_of, wait
 
 WEEK = timedelta(days=7)
 
@@ -77,6 +77,13 @@ def test_a_missing_graphql_scope_is_named():
     assert isinstance(error, MissingScopeError)
     assert "read:user" in str(error)
     assert "gusto-pipeline connect github" in str(error)
+
+
+def test_what_is_wrong_with_a_value_is_said_by_field_where_there_is_no_message():
+    wrong = {"resource": "OrganizationInvitation", "field": "role", "code": "invalid"}
+    error = refusal_of(github.APP, 422, {"message": "Validation Failed", "errors": [wrong]})
+    assert type(error) is InvalidError
+    assert "Validation Failed; role (invalid). " in str(error)
 
 
 def test_an_invitation_is_an_account_of_its_own_that_lapses_after_a_week():
