@@ -6,6 +6,7 @@ directory is the plan, and other than Enterprise it neither invites nor removes.
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from gusto_pipeline.clock import utcnow
 from gusto_pipeline.sandbox.apps.directory import Directory, Member
 from gusto_pipeline.sandbox.apps.simulator import Simulator
 from gusto_pipeline.sandbox.gusto.world import Company
@@ -153,7 +155,8 @@ def prepare(directory: Directory, company: Company) -> None:
 
 
 def too_many(seconds: float) -> Response:
-    limits = {"x-ratelimit-limit": "10000", "x-ratelimit-remaining": "0", "retry-after": f"{seconds:g}"}
+    reset = math.ceil(utcnow().timestamp() + seconds)  # compared with the Date header, which has the real time
+    limits = {"x-ratelimit-limit": "10000", "x-ratelimit-remaining": "0", "x-ratelimit-reset": str(reset)}
     return refused(429, "Rate limit reached", "APP_002", **limits)
 
 

@@ -236,8 +236,9 @@ def prepare(directory: Directory, company: Company) -> None:
 
 
 def too_many(seconds: float) -> Response:
+    limits = {"x-burstlimit-limit": "500", "x-burstlimit-remaining": "0"}
     said = "The maximum number of API invocations in a burst has been exceeded."
-    return refused(429, "BURST_APIINVOCATION_LIMIT_EXCEEDED", said, **{"retry-after": f"{seconds:g}"})
+    return refused(429, "BURST_APIINVOCATION_LIMIT_EXCEEDED", said, **limits)
 
 
 def key_record(directory: Directory) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Dynatrace's Account Management API for one account: users in one answer, groups, and tokens of five minutes.
 
-Users are addressed by e-mail in the path; changes answer without a body; who was invited is PENDING.
+Users are addressed by e-mail in the path; changes answer without a body; who was invited is PENDING. Too many requests
+are refused without saying for how long.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ STATUSES = {"active": "ACTIVE", "invited": "PENDING", "suspended": "INACTIVE"}
 EVERYONE = "all-users"
 
 
-def refused(status: int, message: str, **headers: str) -> JSONResponse:
-    return JSONResponse({"code": status, "message": message, "errorsMap": {}}, status, headers)
+def refused(status: int, message: str) -> JSONResponse:
+    return JSONResponse({"code": status, "message": message, "errorsMap": {}}, status)
 
 
 def routes(directory: Directory) -> list[Route]:
@@ -136,7 +137,7 @@ SIMULATOR = Simulator(
     record={"client_id": "dt0s02.SANDBOX", "client_secret": "dt0s02.SANDBOX.secret", "account_uuid": ACCOUNT},
     routes=routes,
     new_id=lambda n: f"8a1f0c44-0000-4000-8000-{n:012}",
-    rate_limited=lambda seconds: refused(429, "Too many requests", **{"retry-after": f"{seconds:g}"}),
+    rate_limited=lambda seconds: refused(429, "Too many requests"),
     prepare=prepare,
     spared=("/sso", "/_sandbox"),
 )

@@ -21,6 +21,7 @@ from gusto_pipeline.provisioning.errors import (
     PlanTooLowError,
     RateLimitedError,
 )
+from gusto_pipeline.sandbox.apps.clickup import SIMULATOR
 from gusto_pipeline_tests.provisioning.connected import NEW, connected_to
 from gusto_pipeline_tests.provisioning.refusals import refusal_of, wait
 
@@ -155,6 +156,14 @@ def test_a_rate_limit_lasts_until_its_reset():
     assert wait(clickup.APP, named, now) == 41
     assert wait(clickup.APP, httpx.Response(429), now) == 60
     assert wait(clickup.APP, httpx.Response(403), now) is None
+
+
+def test_the_simulator_says_when_its_limit_starts_anew_and_nothing_else():
+    answer = SIMULATOR.rate_limited(40)
+    seconds = int(answer.headers["x-ratelimit-reset"]) - datetime.now(UTC).timestamp()
+    assert 39 < seconds <= 41
+    assert answer.headers["x-ratelimit-remaining"] == "0"
+    assert "retry-after" not in answer.headers
 
 
 def test_a_rate_limit_longer_than_our_patience_is_said():

@@ -175,6 +175,14 @@ def test_each_limit_is_waited_for_as_long_as_it_lasts(answer, seconds):
     assert wait(docusign.APP, answer, NOW) == seconds
 
 
+def test_a_burst_that_is_too_much_is_waited_out_though_nothing_says_how_long():
+    with connected_to("docusign") as (session, simulated):
+        start = simulated.directory.clock.now()
+        simulated.fault("429:once:/users")
+        actions.read_accounts(session)
+        assert 30 <= (simulated.directory.clock.now() - start).total_seconds() < 35
+
+
 def test_fewer_users_than_the_total_are_refused():
     with connected_to("docusign") as (session, simulated):
         simulated.fault("short-page=0.79")

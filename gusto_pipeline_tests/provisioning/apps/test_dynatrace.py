@@ -127,3 +127,11 @@ def test_each_refusal_has_its_next_step(status, body, kind, says):
     error = refusal_of(dynatrace.APP, status, body)
     assert type(error) is kind
     assert says in str(error)
+
+
+def test_a_rate_limit_that_names_no_time_is_waited_out():
+    with connected_to("dynatrace") as (session, simulated):
+        start = simulated.directory.clock.now()
+        simulated.fault("429=60:times=2")
+        assert actions.read_accounts(session).accounts
+        assert 0 < (simulated.directory.clock.now() - start).total_seconds() < 30

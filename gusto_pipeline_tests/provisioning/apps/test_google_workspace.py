@@ -170,12 +170,14 @@ def test_the_last_super_administrator_stays():
             actions.remove(session, owner.id)
 
 
-def test_limits_of_the_second_kind_are_waited_out_too():
+@pytest.mark.parametrize(("seconds", "status"), [(1, 403), (60, 429)])
+def test_limits_of_either_kind_are_waited_out(seconds, status):
     with connected_to("google_workspace") as (session, simulated):
-        simulated.fault("429:times=3")
+        simulated.fault(f"429={seconds}:times=3")
         before = simulated.directory.clock.now()
         google.tenant(session)
         assert (simulated.directory.clock.now() - before).total_seconds() >= 3
+        assert [row.status for row in simulated.requests if row.path.endswith("/users")] == [status] * 3 + [200]
         simulated.fault("429")
         with pytest.raises(RateLimitedError):
             google.tenant(session)
