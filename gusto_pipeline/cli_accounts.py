@@ -486,13 +486,17 @@ def accounts_same(
     other: Annotated[str, typer.Argument(help="The other record.")],
     why: WhyOption,
     same: Annotated[bool, typer.Option("--yes/--no", help="Whether the two are one person.")] = True,
+    lift: Annotated[bool, typer.Option("--lift", help="Take back what was said of the two instead.")] = False,
     who: WhoOption = None,
     company: CompanyOption = None,
 ) -> None:
-    """Answer whether two of Gusto's records are one person's."""
+    """Answer whether two of Gusto's records are one person's, or that two that were taken for one person's are not."""
+    by: dict[str, Any] = {"who": who or getpass.getuser(), "why": why, "now": utcnow()}
     with _deciding(company) as (connection, of):
-        by = who or getpass.getuser()
-        links.answer_merge(connection, of.uuid, record, other, same=same, who=by, why=why, now=utcnow())
+        if lift:
+            links.lift_merge(connection, of.uuid, record, other, **by)
+        else:
+            links.answer_merge(connection, of.uuid, record, other, same=same, **by)
     console.print("Noted; it counts from the next reconciliation on.")
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 
 from gusto_pipeline.provisioning.account import Status
+from gusto_pipeline.provisioning.people import components
 from gusto_pipeline.provisioning.store import insert, prepare
 from gusto_pipeline.warehouse.flatten import literal
 
@@ -236,21 +237,87 @@ def answer_merge(
 ) -> None:
     """Answer whether two of Gusto's records (`employee/…`, `contractor/…`) are one person's, from the next refresh on.
 
-    Raises HandDecisionError where that was not asked, or was answered before.
+    That they are not may be said of any two that are taken for one person's; the person is then split. Raises
+    HandDecisionError where that was not asked, was answered before, or contradicts other answers.
     """
     _require(connection, company, "", who=who, why=why)
     record, other = sorted((record, other))
     which = f"company_uuid = {literal(company)} AND record = {literal(record)} AND other = {literal(other)}"
     question = _one(connection, "merge_questions", "same, who", which)
-    if question is None:
+    if question and question[0] is not None:
+        raise HandDecisionError(
+            f"{question[1]} has said that {record} and {other} are {_people(question[0])}. Take that back first: "
+            f"gusto-pipeline accounts same {record} {other} --lift --why …"
+        )
+    if question is None and (same or not _one_person(connection, company, record, other)):
         raise HandDecisionError(f"Nobody asked whether {record} and {other} are one person.")
-    if question[0] is not None:
-        said = "one person" if question[0] else "two people"
-        raise HandDecisionError(f"{question[1]} has said that {record} and {other} are {said}.")
+    _refuse_contradiction(connection, company, record, other, same=same)
+    if question is None:
+        row = {"company_uuid": company, "record": record, "other": other, "evidence": {}, "asked_at": now.isoformat()}
+        insert(connection, "merge_questions", [row | {"sentence": "Were taken for one person"}])
     connection.execute(
         f"UPDATE provisioning.merge_questions SET same = {same}, who = {literal(who)}, why = {literal(why)}, "
         f"answered_at = TIMESTAMPTZ '{now.isoformat()}' WHERE {which}"
     )
+
+
+def lift_merge(
+    connection: duckdb.DuckDBPyConnection,
+    company: str,
+    record: str,
+    other: str,
+    *,
+    who: str,
+    why: str,
+    now: datetime,
+) -> None:
+    """Take back what was said of two records; from the next refresh on evidence decides again, and may ask again.
+
+    Raises HandDecisionError where nothing was said of them.
+    """
+    _require(connection, company, "", who=who, why=why)
+    record, other = sorted((record, other))
+    which = f"company_uuid = {literal(company)} AND record = {literal(record)} AND other = {literal(other)}"
+    answer = _one(connection, "merge_questions", "same, who, why, answered_at", f"{which} AND same IS NOT NULL")
+    if answer is None:
+        raise HandDecisionError(f"Nobody has said whether {record} and {other} are one person.")
+    same, said_by, said_why, said_at = answer
+    row = {"company_uuid": company}
+    _note(connection, row, _people(same), said_by, f"{record} {other} {said_why}", said_at)
+    _note(connection, row, f"{_people(same)} taken back", who, f"{record} {other} {why}", now)
+    connection.execute(
+        f"UPDATE provisioning.merge_questions SET same = NULL, who = NULL, why = NULL, answered_at = NULL WHERE {which}"
+    )
+
+
+def _people(same: bool) -> str:
+    return "one person" if same else "two people"
+
+
+def _one_person(connection: duckdb.DuckDBPyConnection, company: str, record: str, other: str) -> bool:
+    """Whether two records are taken for one person's now."""
+    named = f"company_uuid = {literal(company)} AND record IN ({literal(record)}, {literal(other)})"
+    found = _one(connection, "records", "count(*) = 2 AND count(DISTINCT person_id) = 1", named)
+    return bool(found and found[0])
+
+
+def _refuse_contradiction(
+    connection: duckdb.DuckDBPyConnection, company: str, record: str, other: str, *, same: bool
+) -> None:
+    """Refuse an answer with which records would be one person's by way of others, and two people's by themselves."""
+    said = connection.execute(
+        "SELECT record, other, same FROM provisioning.merge_questions "
+        f"WHERE company_uuid = {literal(company)} AND same IS NOT NULL"
+    ).fetchall()
+    said.append((record, other, same))
+    every = {one for pair in said for one in pair[:2]}
+    for group in components(every, [(a, b) for a, b, one in said if one]):
+        for a, b, one in said:
+            if not one and {a, b} <= set(group):
+                raise HandDecisionError(
+                    f"Others were said to be one person, so that {a} and {b} would be one and two at once: "
+                    f"{', '.join(group)}. Take one of those answers back first: gusto-pipeline accounts same … --lift"
+                )
 
 
 def _require(

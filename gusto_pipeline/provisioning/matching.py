@@ -56,6 +56,7 @@ _WORDS = {
     "start": "first day",
 }
 _NAMES = {"name", "user_name"}
+PARTED = "it was matched to somebody who turned out to be several people"
 
 # Addresses that belong to a role or a machine.
 _SHARED = re.compile(
@@ -119,7 +120,7 @@ def match(
     domains = [tuple(domain.lower() for domain in group) for group in domains]
     of_apps = f"company_uuid = {literal(company)} AND app IN ({', '.join(map(literal, apps))})"
     found: dict[str, list[_Finding]] = defaultdict(list)
-    for finding in _find(connection, company, apps, domains):
+    for finding in _find(connection, company, apps, domains, now.date()):
         found[finding.app].append(finding)
     links = _by_app(connection, f"SELECT app, account_id, person_id FROM provisioning.links WHERE {of_apps}")
     # Whether each account is more than a remnant in the app's bin.
@@ -142,6 +143,12 @@ def match(
         ({k: v for k, v in f.row(company, why=f.sentence(), **history).items() if k != "score"} for f in new),
     )
     connection.execute(f"DELETE FROM provisioning.candidates WHERE {of_apps}")
+    given = {(f.app, f.account) for f in new}
+    said_of = {(f.app, f.account, f.person) for f, *_ in maybe}
+    for app, account, person, _ in _parted(connection, company):
+        if app in apps and (app, account) not in given and (app, account, person) not in said_of:
+            several = _Finding(app, account, person, ENOUGH, {}, (PARTED,), decides=False, shared=False)
+            maybe.append((several, Outcome.DISPUTED, PARTED.capitalize()))
     insert(
         connection,
         "candidates",
@@ -149,8 +156,29 @@ def match(
     )
 
 
+def _parted(connection: duckdb.DuckDBPyConnection, company: str) -> list[tuple[str, str, str, bool]]:
+    """Accounts that were matched to somebody who turned out to be several, with each of these, until one of them has
+    it: app, account and person, and whether the match was by hand."""
+    same = "(l.company_uuid, l.app, l.account_id) = (h.company_uuid, h.app, h.account_id)"
+    return connection.execute(
+        "SELECT app, account_id, person_id, evidence->>'origin' = 'hand' FROM provisioning.link_history h "
+        "SEMI JOIN provisioning.accounts USING (company_uuid, app, account_id) "
+        "SEMI JOIN (FROM provisioning.people WHERE merged_into IS NULL) USING (company_uuid, person_id) "
+        "ANTI JOIN provisioning.links USING (company_uuid, app, account_id) "
+        "ANTI JOIN provisioning.marks USING (company_uuid, app, account_id) "
+        "ANTI JOIN provisioning.refusals USING (company_uuid, app, account_id, person_id) "
+        f"WHERE event = 'person split' AND company_uuid = {literal(company)} "
+        f"AND NOT EXISTS (FROM provisioning.link_history l WHERE {same} AND event IN ('linked', 'matched') "
+        "  AND l.rowid > h.rowid) ORDER BY ALL"
+    ).fetchall()
+
+
 def _find(
-    connection: duckdb.DuckDBPyConnection, company: str, apps: Iterable[str], domains: Iterable[Sequence[str]]
+    connection: duckdb.DuckDBPyConnection,
+    company: str,
+    apps: Iterable[str],
+    domains: Iterable[Sequence[str]],
+    today: date,
 ) -> list[_Finding]:
     """Everything worth mentioning between the apps' accounts and the company's persons, without what was refused."""
     prepare_comparison(connection, domains)
@@ -173,6 +201,14 @@ def _find(
         ).fetchall()
     }
     elsewhere = _with_own_address(connection)
+    # That a person was split takes nothing away: what would be a leaver's, or was said by hand, is for people to say.
+    parted = {f"{app}/{account}": by_hand for app, account, _, by_hand in _parted(connection, company)}
+    left = {
+        row[0]
+        for row in connection.execute(
+            f"SELECT person_id FROM provisioning.people WHERE {of(company, '')} AND last_day < DATE '{today}'"
+        ).fetchall()
+    }
     shared = {
         account
         for account, bot, addresses in connection.execute(
@@ -193,6 +229,7 @@ def _find(
         finding = _weigh(
             app, account_id, person, facts, shown=_shown(names[f"account/{account}"]), twin=person in twins,
             elsewhere=person in elsewhere, shared=account in shared,
+            parted=account in parted and (parted[account] or person in left),
         )  # fmt: skip
         if finding and finding.score >= ENOUGH:
             found.append(finding)
@@ -213,11 +250,21 @@ class _Facts(NamedTuple):
 
 
 def _weigh(
-    app: str, account: str, person: str, facts: _Facts, *, shown: str, twin: bool, elsewhere: bool, shared: bool
+    app: str,
+    account: str,
+    person: str,
+    facts: _Facts,
+    *,
+    shown: str,
+    twin: bool,
+    elsewhere: bool,
+    shared: bool,
+    parted: bool,
 ) -> _Finding | None:
     """Weigh one pair. twin: somebody else has the same name. elsewhere: the person has an address of the company's.
 
-    shared: the account belongs to a role or a machine by its address or by the app's word.
+    shared: the account belongs to a role or a machine by its address or by the app's word. parted: it may not be linked
+    by evidence, since it was matched to somebody who turned out to be several people.
     """
     kinds: dict[str, str] = {}
     several, own = False, False
@@ -249,6 +296,8 @@ def _weigh(
         against.append("several people have that address")
     if shared:
         against.append("it looks like a shared or machine account")
+    if parted:
+        against.append(PARTED)
     points = [float(POINTS[kind]) for kind in kinds if kind != "name"]
     if "name" in kinds and facts.likeness:
         points.append(POINTS["name"] * facts.likeness.score / 100)

@@ -1,8 +1,9 @@
 """Persons: Gusto's employee, contractor and admin records, each merged with the others of the same human being.
 
-A record stays with the person it was once given to, so a person's id lasts whatever the records say later, and no
-person is ever removed. Two records are taken for one person's on a name together with a birth date or a personal
-e-mail address; whatever is less than that, or contradicts itself, becomes a question for a person to answer.
+A record stays with the person it was once given to until somebody says that it is another's, so a person's id lasts
+whatever the records say later, and no person is ever removed. Two records are taken for one person's on a name together
+with a birth date or a personal e-mail address; whatever is less than that, or contradicts itself, becomes a question
+for a person to answer.
 """
 
 from __future__ import annotations
@@ -101,9 +102,11 @@ def refresh_people(connection: duckdb.DuckDBPyConnection, company: str, now: dat
         f"SET VARIABLE company = {literal(company)}; SET VARIABLE today = DATE '{today}'; "
         f"SET VARIABLE now = TIMESTAMPTZ '{now.isoformat()}'"
     )
-    for name in ("records", "blocks", "record_pairs"):
+    connection.execute(script("records"))
+    severed = _sever(connection, company)
+    for name in ("blocks", "record_pairs"):
         connection.execute(script(name))
-    new, merged, questions = _assign(connection, company, now)
+    new, merged, questions = _assign(connection, company, severed, now)
     connection.execute(script("people"))
     people, vanished, out_of_scope = connection.execute(
         "SELECT count(*), count(*) FILTER (vanished), count(out_of_scope) FROM provisioning.people "
@@ -198,9 +201,42 @@ class _Pair(NamedTuple):
     evidence: dict[str, Any]
 
 
-def _assign(connection: duckdb.DuckDBPyConnection, company: str, now: datetime) -> tuple[int, int, int]:
+def _sever(connection: duckdb.DuckDBPyConnection, company: str) -> dict[str, str]:
+    """Take their records from persons of whom two are, as somebody says now, two people's; gives whose each was.
+
+    An open question about two records of one person is an answer that was taken back. Evidence, and the answers that
+    still hold, then make persons of these records anew.
+    """
+    found = connection.execute(
+        f"SELECT record, person_id FROM provisioning.records WHERE company_uuid = {literal(company)} AND person_id IN ("
+        "  SELECT a.person_id FROM provisioning.merge_questions q "
+        "  JOIN provisioning.records a ON (a.company_uuid, a.record) = (q.company_uuid, q.record) "
+        "  JOIN provisioning.records b ON (b.company_uuid, b.record) = (q.company_uuid, q.other) "
+        f"  WHERE q.company_uuid = {literal(company)} AND same IS NOT TRUE AND a.person_id = b.person_id)"
+    ).fetchall()
+    if found:
+        severed = ", ".join(literal(record) for record, _ in found)
+        connection.execute(
+            "UPDATE provisioning.records SET person_id = NULL "
+            f"WHERE company_uuid = {literal(company)} AND record IN ({severed})"
+        )
+    return dict(found)
+
+
+def _assign(
+    connection: duckdb.DuckDBPyConnection, company: str, severed: Mapping[str, str], now: datetime
+) -> tuple[int, int, int]:
     """Give every record its person; gives how many are new, how many were merged, and how many questions are open."""
     records = _records(connection, company)
+    whole = set(severed.values())
+    parts = {
+        person
+        for person, merged_into in connection.execute(
+            "SELECT person_id, merged_into FROM provisioning.people "
+            f"WHERE company_uuid = {literal(company)} AND merged_into IS NOT NULL"
+        ).fetchall()
+        if merged_into in whole
+    }
     answers = {
         (record, other): same
         for record, other, same in connection.execute(
@@ -222,8 +258,10 @@ def _assign(connection: duckdb.DuckDBPyConnection, company: str, now: datetime) 
     merged: dict[str, str] = {}
     for group in groups:
         known = sorted((r.first_seen, r.person) for r in map(records.__getitem__, group) if r.person)
-        person = known[0][1] if known else str(uuid5(NAMESPACE_OID, f"{company}/{group[0]}"))
-        came += not known
+        own = [str(uuid5(NAMESPACE_OID, f"{company}/{record}")) for record in group]
+        # Parts of a person get back the ids that they had before they were taken for one.
+        person = known[0][1] if known else min(own, key=lambda id: (id not in whole, id not in parts))
+        came += not known and person not in whole | parts
         merged |= {other: person for _, other in known if other != person}
         persons |= dict.fromkeys(group, person)
     rows = [{"record": record, "person_id": person} for record, person in persons.items()]
@@ -233,6 +271,8 @@ def _assign(connection: duckdb.DuckDBPyConnection, company: str, now: datetime) 
         f"WHERE r.company_uuid = {literal(company)} AND r.record = g.record "
         "AND r.person_id IS DISTINCT FROM g.person_id"
     )
+    for person in sorted(whole):
+        _split(connection, person, sorted({persons[record] for record, once in severed.items() if once == person}))
     for gone, person in sorted(merged.items()):
         _merge(connection, gone, person)
     open_pairs = [
@@ -330,12 +370,12 @@ def _groups(
     certain = [(group[0], other) for group in stored.values() for other in group[1:]]
     certain += [pair for pair, same in answers.items() if same and records.keys() >= set(pair)]
     same = [(pair.record, pair.other) for pair in pairs if pair.same]
-    group_of = {record: group for group in _components(records, certain + same) for record in group}
+    group_of = {record: group for group in components(records, certain + same) for record in group}
     broken = {
         id(group): _contradicts([records[record] for record in group], answers)
         for group in (group_of[record] for record, _ in same)
     }
-    return _components(records, certain + [edge for edge in same if not broken[id(group_of[edge[0]])]])
+    return components(records, certain + [edge for edge in same if not broken[id(group_of[edge[0]])]])
 
 
 def _contradicts(group: Sequence[_Record], answers: Mapping[tuple[str, str], bool]) -> bool:
@@ -351,7 +391,7 @@ def _contradicts(group: Sequence[_Record], answers: Mapping[tuple[str, str], boo
     return False
 
 
-def _components(records: Iterable[str], edges: Iterable[_Edge]) -> list[list[str]]:
+def components(records: Iterable[str], edges: Iterable[_Edge]) -> list[list[str]]:
     """Records that edges join, each group in order."""
     root = {record: record for record in records}
 
@@ -375,6 +415,15 @@ def _merge(connection: duckdb.DuckDBPyConnection, gone: str, person: str) -> Non
     connection.execute(
         f"SET VARIABLE gone = {literal(gone)}; SET VARIABLE person = {literal(person)}; {script('merge')}"
     )
+
+
+def _split(connection: duckdb.DuckDBPyConnection, person: str, parts: Sequence[str]) -> None:
+    """Make several persons of one, and leave it to evidence, or else to people, whose its accounts are."""
+    if len(parts) > 1:
+        those = ", ".join(map(literal, parts))
+        connection.execute(
+            f"SET VARIABLE person = {literal(person)}; SET VARIABLE parts = [{those}]; {script('split')}"
+        )
 
 
 def _ask(connection: duckdb.DuckDBPyConnection, company: str, pairs: Sequence[_Pair], now: datetime) -> None:

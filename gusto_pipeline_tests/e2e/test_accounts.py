@@ -183,6 +183,7 @@ def test_a_decision_about_nobody_or_nothing_is_refused(office, command):
         (("end", login, "--at", "five o'clock"), "is no instant"),
         (("end", "Nobody Atall"), "Which person is 'Nobody Atall'?"),
         (("remove", login, "--app", "slack"), "slack is not connected"),
+        (("same", "employee/e1", "employee/e2", "--lift"), "Nobody has said whether employee/e1 and employee/e2"),
     ):
         said = command("accounts", *arguments, "--why", "because")
         assert said.code == 1, arguments

@@ -439,6 +439,56 @@ def test_a_lifted_refusal_leaves_it_to_evidence_again(hr):
     assert run(hr, given)["linked"] == 1
 
 
+def split(hr: Hr, *accounts: Account, by_hand: str = "") -> list[tuple[str, str, str]]:
+    """A contractor who has left and an employee of the same name were said to be one person, and matched; now they are
+    two. Gives account, kind of the person's record and outcome of all that is said after that."""
+    hr.employees({"uuid": "e1", "work_email": "ada@acme.example"})
+    hr.contractors(
+        {"uuid": "c1", "first_name": "Ada", "last_name": "Moss", "work_email": "moss@acme.example"}
+        | {"dismissal_date": "2026-05-29", "is_active": False}
+    )
+    hr.refresh()
+    pair = ("contractor/c1", "employee/e1")
+    links.answer_merge(hr.connection, COMPANY, *pair, same=True, **BY)
+    hr.refresh()
+    run(hr, *accounts)
+    if by_hand:
+        (merged,) = (id for (id,) in hr.query("SELECT person_id FROM provisioning.people WHERE merged_into IS NULL"))
+        links.match(hr.connection, COMPANY, APP, by_hand, merged, **BY)
+    assert all(m.outcome == Outcome.LINKED for m in matches(hr))
+    links.lift_merge(hr.connection, COMPANY, *pair, **BY)
+    hr.refresh()
+    for _ in range(2):
+        run(hr, *accounts)
+    kinds = dict(hr.query("SELECT person_id, worker_type FROM provisioning.people"))
+    return sorted((m.account_id, kinds[m.person_id or ""], str(m.outcome)) for m in matches(hr))
+
+
+def test_an_account_of_a_person_who_is_two_goes_to_whom_evidence_says_if_they_are_here(hr):
+    assert split(hr, account("a1", "ada@acme.example")) == [("a1", "employee", "linked")]
+
+
+def test_an_account_of_a_person_who_is_two_is_asked_about_where_a_leaver_would_lose_it(hr):
+    assert split(hr, account("a1", "moss@acme.example")) == [
+        ("a1", "contractor", "candidate"),
+        ("a1", "employee", "disputed"),
+    ]
+
+
+def test_a_match_by_hand_to_a_person_who_is_two_is_asked_about_until_it_is_said_again(hr):
+    said = split(hr, account("a1", "x9@agency.example"), by_hand="a1")
+    assert said == [("a1", "contractor", "disputed"), ("a1", "employee", "disputed")]
+    (employee,) = hr.query("SELECT person_id FROM provisioning.people WHERE worker_type = 'employee'")[0]
+    links.match(hr.connection, COMPANY, APP, "a1", employee, **BY)
+    run(hr, account("a1", "x9@agency.example"))
+    assert [(m.person_id, m.outcome) for m in matches(hr)] == [(employee, Outcome.LINKED)]
+
+
+def test_what_was_matched_by_hand_to_a_person_who_is_two_goes_to_neither_by_evidence(hr):
+    said = split(hr, account("a1", "ada@acme.example"), by_hand="a1")
+    assert said == [("a1", "contractor", "disputed"), ("a1", "employee", "candidate")]
+
+
 @pytest.mark.parametrize("mark", [Mark.BOT, Mark.SHARED, Mark.ADMIN, Mark.IGNORE])
 def test_a_marked_account_is_not_linked_by_evidence(hr, mark):
     hr.people({"uuid": "e1", "work_email": "ada@acme.example"})

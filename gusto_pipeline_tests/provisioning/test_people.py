@@ -9,11 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gusto_pipeline.provisioning.account import Account, Status, Tenant
 from gusto_pipeline.provisioning.decisions import Hr as State
 from gusto_pipeline.provisioning.dismissal import hr_state
-from gusto_pipeline.provisioning.links import HandDecisionError, answer_merge
+from gusto_pipeline.provisioning.links import HandDecisionError, answer_merge, lift_merge, refuse
 from gusto_pipeline.provisioning.people import PeopleError, Person, load_people, refresh_people
-from gusto_pipeline.provisioning.store import insert
+from gusto_pipeline.provisioning.store import insert, store_accounts
 from gusto_pipeline.sync import open_warehouse
 from gusto_pipeline_tests.conftest import connected
 from gusto_pipeline_tests.provisioning.hr import COMPANY, NOW, Hr
@@ -420,6 +421,110 @@ def test_two_known_persons_become_the_one_known_longer_with_links_and_refusals(h
     assert hr.query("SELECT account_id FROM provisioning.link_history WHERE event = 'unlinked' ORDER BY ALL") == [
         ("a2",), ("a3",),
     ]  # fmt: skip
+
+
+ADA = {"uuid": "c1", "first_name": "Ada", "last_name": "Moss"}
+MERGED = ("contractor/c1", "employee/e1")
+
+
+def merged(hr: Hr) -> tuple[str, str]:
+    """A contractor and an employee whom Kim has said to be one; gives the ids they had before."""
+    hr.employees({"uuid": "e1"})
+    hr.contractors(ADA)
+    hr.refresh()
+    contractor, employee = sorted(people(hr), key=lambda person: person.records)
+    answer_merge(hr.connection, COMPANY, *MERGED, same=True, who="Kim", why="asked her", now=NOW)
+    hr.refresh()
+    assert only(hr).id in (contractor.id, employee.id)
+    return contractor.id, employee.id
+
+
+def test_an_answer_that_is_taken_back_makes_two_again_who_they_were_before(hr):
+    before = merged(hr)
+    lift_merge(hr.connection, COMPANY, *MERGED, who="Lou", why="a namesake", now=NOW + DAY)
+    for _ in range(2):
+        hr.refresh(NOW + DAY)
+        assert {person.records: person.id for person in people(hr)} == {
+            ("contractor/c1",): before[0],
+            ("employee/e1",): before[1],
+        }
+        assert questions(hr) == [MERGED], "it is asked again"
+    said = "SELECT event, who, why, happened_at FROM provisioning.link_history WHERE app IS NULL ORDER BY happened_at"
+    assert hr.query(said) == [
+        ("one person", "Kim", "contractor/c1 employee/e1 asked her", NOW),
+        ("one person taken back", "Lou", "contractor/c1 employee/e1 a namesake", NOW + DAY),
+    ]
+    with pytest.raises(HandDecisionError, match="Nobody has said"):
+        lift_merge(hr.connection, COMPANY, *MERGED, who="Lou", why="a namesake", now=NOW + DAY)
+
+
+def test_after_it_was_taken_back_the_other_answer_can_be_given_at_once(hr):
+    merged(hr)
+    lift_merge(hr.connection, COMPANY, *MERGED, who="Lou", why="a namesake", now=NOW)
+    answer_merge(hr.connection, COMPANY, *MERGED, same=False, who="Lou", why="a namesake", now=NOW)
+    hr.refresh()
+    assert len(people(hr)) == 2
+    assert questions(hr) == []
+
+
+def test_of_a_person_taken_back_evidence_joins_what_it_joined_before(hr):
+    hr.employees({"uuid": "e1", **BORN}, {"uuid": "e0", "hired": "2020-01-06", "last_day": "2021-01-29", **BORN})
+    hr.contractors(ADA)
+    hr.refresh()
+    for other in ("employee/e0", "employee/e1"):
+        answer_merge(hr.connection, COMPANY, "contractor/c1", other, same=True, who="Kim", why="so", now=NOW)
+    hr.refresh()
+    only(hr)
+    for other in ("employee/e0", "employee/e1"):
+        lift_merge(hr.connection, COMPANY, "contractor/c1", other, who="Kim", why="no", now=NOW)
+    hr.refresh()
+    assert sorted(person.records for person in people(hr)) == [
+        ("contractor/c1",),
+        ("employee/e0", "employee/e1"),
+    ]
+
+
+def test_two_whom_evidence_made_one_can_be_said_to_be_two(hr):
+    address = {"email": "moss@home.example"}
+    hr.employees({"uuid": "e1", **address})
+    hr.contractors(ADA | address)
+    hr.refresh()
+    once = only(hr).id
+    answer_merge(hr.connection, COMPANY, *MERGED, same=False, who="Kim", why="twins", now=NOW)
+    for _ in range(2):
+        hr.refresh()
+        assert len(people(hr)) == 2
+    assert once in {person.id for person in people(hr)}
+    lift_merge(hr.connection, COMPANY, *MERGED, who="Kim", why="no twins", now=NOW)
+    hr.refresh()
+    assert only(hr).id == once
+
+
+def test_an_answer_that_contradicts_others_is_refused(hr):
+    hr.employees({"uuid": "e1"})
+    hr.contractors(ADA, {**ADA, "uuid": "c2"})
+    hr.refresh()
+    for other in ("contractor/c2", "employee/e1"):
+        answer_merge(hr.connection, COMPANY, "contractor/c1", other, same=True, who="Kim", why="so", now=NOW)
+    with pytest.raises(HandDecisionError, match=r"one and two at once.*--lift"):
+        answer_merge(hr.connection, COMPANY, "contractor/c2", "employee/e1", same=False, who="Kim", why="so", now=NOW)
+
+
+def test_what_was_ruled_out_for_one_before_is_not_ruled_out_for_the_other_after(hr):
+    hr.employees({"uuid": "e1"})
+    hr.contractors(ADA)
+    hr.refresh()
+    contractor, employee = (person.id for person in sorted(people(hr), key=lambda person: person.records))
+    accounts = [Account(id=id, status=Status.ACTIVE) for id in ("a1", "a2")]
+    store_accounts(hr.connection, COMPANY, "slack", Tenant("t1", "Acme"), accounts, NOW, 1)
+    pairs = {("a1", contractor), ("a2", employee)}
+    for account, person in sorted(pairs):
+        refuse(hr.connection, COMPANY, "slack", account, person, who="Kim", why="asked", now=NOW)
+    answer_merge(hr.connection, COMPANY, *MERGED, same=True, who="Kim", why="so", now=NOW)
+    hr.refresh()
+    lift_merge(hr.connection, COMPANY, *MERGED, who="Kim", why="no", now=NOW)
+    hr.refresh()
+    assert set(hr.query("SELECT account_id, person_id FROM provisioning.refusals")) == pairs
 
 
 def test_who_is_no_longer_listed_has_vanished_and_is_remembered_as_last_seen(hr):
