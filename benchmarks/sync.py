@@ -1,8 +1,8 @@
 """The employees of ten companies, over HTTP, into DuckDB: our sync beside dlt's REST API source.
 
-Both ask a sandbox in a process of its own for the same pages with the same parameters. The processes are measured
-whole; at this size much of that is starting Python and importing, so the sync itself is shown as well. Ours keeps every
-raw record, checks the rows and logs each sync besides. dlt flattens in its own way and runs twice: as its tutorial on
+Both ask a process of its own, which replays the sandbox's answers, for the same pages with the same parameters. The
+processes are measured whole; at this size much of that is starting Python and importing, so the sync itself is shown as
+well. Ours keeps every raw record, checks the rows and logs each sync besides. dlt flattens in its own way and runs twice: as its tutorial on
 REST APIs shows it (https://dlthub.com/docs/tutorial/rest-api), and tuned, with parallel resources and parquet files.
 """
 
@@ -12,6 +12,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -74,15 +75,41 @@ def _sandbox() -> Iterator[str]:
 
 
 def sandbox() -> None:
-    """Serve the companies until terminated, after one line saying where they are."""
-    from gusto_pipeline.sandbox.server import GustoSandbox, serve
+    """Serve the sandbox's answers, recorded, until terminated, after one line saying where.
 
-    def announce(gusto: GustoSandbox) -> None:
-        uuids = [company.uuid for company in gusto.world.companies]
-        tokens = {uuid: gusto.new_grant(uuid)["access_token"] for uuid in uuids}
-        print(json.dumps({"base_url": gusto.base_url, "tokens": tokens}), flush=True)
+    To make them takes the sandbox longer than they are on their way, and both contenders would wait for it.
+    """
+    import httpx
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import Route
 
-    serve(announce, companies=COMPANIES, employees=PEOPLE, latency=LATENCY)
+    from gusto_pipeline.gusto.catalog import EMPLOYEES
+    from gusto_pipeline.sandbox.faults import Faults
+    from gusto_pipeline.sandbox.gusto.world import SandboxClock
+    from gusto_pipeline.sandbox.server import Site, hosting, running
+
+    source, answers = EMPLOYEES.sources[0], {}
+    with running(companies=COMPANIES, employees=PEOPLE) as gusto:
+        tokens = {one.uuid: gusto.new_grant(one.uuid)["access_token"] for one in gusto.world.companies}
+        for uuid, token in tokens.items():
+            for page in ("1", "2"):
+                path, query = source.path.format(company=uuid), {**source.params, "per": PER_PAGE, "page": page}
+                headers = {"Authorization": f"Bearer {token}", "X-Gusto-API-Version": VERSION}
+                answer = httpx.get(f"{gusto.base_url}{path}", params=query, headers=headers).raise_for_status()
+                kept = {
+                    name: value for name, value in answer.headers.items() if name.startswith(("x-", "content-type"))
+                }
+                answers[path, page] = Response(answer.content, headers=kept)
+
+    async def replayed(request: Request) -> Response:
+        return answers[request.url.path, request.query_params["page"]]
+
+    app = Starlette(routes=[Route("/{path:path}", replayed)])
+    with hosting([Site("gusto", app, Faults(()), latency=LATENCY)], [], SandboxClock()) as urls:
+        print(json.dumps({"base_url": urls["gusto"], "tokens": tokens}), flush=True)
+        threading.Event().wait()
 
 
 def pipeline(folder: Path, base_url: str, tokens: dict[str, str]) -> dict[str, Any]:
