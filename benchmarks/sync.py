@@ -2,8 +2,9 @@
 
 Both ask a process of its own, which replays the sandbox's answers, for the same pages with the same parameters. The
 processes are measured whole; at this size much of that is starting Python and importing, so the sync itself is shown as
-well. Ours keeps every raw record, checks the rows and logs each sync besides. dlt flattens in its own way and runs twice: as its tutorial on
-REST APIs shows it (https://dlthub.com/docs/tutorial/rest-api), and tuned, with parallel resources and parquet files.
+well. Ours keeps every raw record, checks the rows and logs each sync besides. dlt flattens in its own way and runs
+twice: as its tutorial on REST APIs shows it (https://dlthub.com/docs/tutorial/rest-api), and tuned, with parallel
+resources and parquet files.
 """
 
 from __future__ import annotations
