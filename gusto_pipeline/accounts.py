@@ -11,7 +11,7 @@ import hashlib
 import secrets
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -25,9 +25,9 @@ from gusto_pipeline.provisioning.account import Tenant
 from gusto_pipeline.provisioning.actions import Snapshot, read_accounts
 from gusto_pipeline.provisioning.app import App
 from gusto_pipeline.provisioning.apps import SLUGS, app
-from gusto_pipeline.provisioning.errors import AppError, SignInError
+from gusto_pipeline.provisioning.errors import AppError, NotFoundError, SignInError
 from gusto_pipeline.provisioning.session import Session
-from gusto_pipeline.provisioning.signin import Record, token_answer, token_request
+from gusto_pipeline.provisioning.signin import CLIENT, Record, token_answer, token_request
 from gusto_pipeline.sync import Company
 from gusto_pipeline.tls import trusted
 
@@ -105,13 +105,18 @@ def connect_app(
         if sign_in.consent and obtain:
             credentials.record |= _consented(wanted, session, record, obtain, clock)
     with _session(settings, wanted, credentials, clock=clock) as session:
-        tenant = wanted.tenant(session)
+        try:
+            tenant = wanted.tenant(session)
+        except NotFoundError as error:
+            places = [f.label for f in sign_in.fields if f.default is None and not f.secret and f not in CLIENT]
+            raise SignInError(f"{error}. Look up {', '.join(places)} again") from error
+    granted = tenant.granted or tuple(str(credentials.record.get("scope") or "").replace(",", " ").split())
     now = clock()
     kept = {"tenant_id": tenant.id, "tenant_name": tenant.name, "connected_at": now.isoformat()}
     name = f"{slug}/{company.slug}"
     with store.lock(name):  # a renewal of the old tokens under way must not win
         store.write(name, credentials.record | kept)
-    return AppConnection(slug, company, tenant, now)
+    return AppConnection(slug, company, replace(tenant, granted=granted), now)
 
 
 def disconnect_app(store: ConnectionStore, slug: str, company: Company) -> bool:

@@ -268,7 +268,7 @@ def routes(directory: Directory) -> list[Route]:
     security, members, moving = "admin.directory.user.security", "admin.directory.group", "admin.datatransfer"
     licences = "/apps/licensing/v1/product/{product}/sku/{sku}/user"
     return [
-        *oauth_routes(directory, "/o/oauth2/v2/auth", "/token", lifetime=3599, assertion=delegated),
+        *oauth_routes(directory, "/o/oauth2/v2/auth", "/token", lifetime=3599, names_scope=True, assertion=delegated),
         api(f"{ROOT}/users", users),
         api(f"{ROOT}/users", insert, "POST"),
         api(user, person(show)),

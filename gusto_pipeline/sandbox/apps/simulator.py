@@ -63,14 +63,16 @@ def oauth_routes(
     *,
     lifetime: float | None = 3600,
     rotates: bool = False,
+    names_scope: bool = False,
     extra: Mapping[str, str] | None = None,
     assertion: Callable[[dict[str, Any]], Member | Response] | None = None,
 ) -> list[Route]:
     """Consent that is given at once, and a token endpoint (RFC 6749, RFC 7636) for codes, refreshing, clients and JWTs.
 
-    lifetime: of access tokens, in seconds; None when the app names none. rotates: a refresh token works once. extra:
-    what else the app answers. assertion: whom the claims of a JWT (RFC 7523) give a token for, or the app's refusal; no
-    claims at all stand for a JWT that `service_key` has not signed.
+    lifetime: of access tokens, in seconds; None when the app names none. rotates: a refresh token works once.
+    names_scope: the app says with the tokens of a consent what was granted. extra: what else it answers. assertion:
+    whom the claims of a JWT (RFC 7523) give a token for, or the app's refusal; no claims at all stand for a JWT that
+    `service_key` has not signed.
     """
 
     async def consent(request: Request) -> Response:
@@ -94,12 +96,13 @@ def oauth_routes(
             holder = said
         elif (client, secret) != (directory.secret["client_id"], directory.secret["client_secret"]):
             return JSONResponse({"error": "invalid_client", "error_description": "Unknown client"}, 401)
-        refresh = None
+        refresh = scope = None
         if grant == "authorization_code":
             asked = directory.consent(form.get("code", ""))
             if asked is None or asked["redirect_uri"] != form.get("redirect_uri") or not _proven(asked, form):
                 return JSONResponse({"error": "invalid_grant", "error_description": "The code is not valid"}, 400)
             refresh = directory.new_refresh_token()
+            scope = asked.get("scope", "").replace(",", " ")
         elif grant == "refresh_token":
             if not directory.refreshes(form.get("refresh_token", ""), once=rotates):
                 return JSONResponse({"error": "invalid_grant", "error_description": "The token is not valid"}, 400)
@@ -108,7 +111,9 @@ def oauth_routes(
             return JSONResponse({"error": "unsupported_grant_type"}, 400)
         answer = {"access_token": directory.new_token(lifetime, holder), "token_type": "bearer"}
         life = {"expires_in": int(lifetime)} if lifetime else {}
-        return JSONResponse(answer | life | ({"refresh_token": refresh} if refresh else {}) | dict(extra or {}))
+        answer |= {"refresh_token": refresh} if refresh else {}
+        answer |= {"scope": scope} if scope and names_scope else {}
+        return JSONResponse(answer | life | dict(extra or {}))
 
     return [Route(authorize, consent), Route(token, exchange, methods=["POST"])]
 

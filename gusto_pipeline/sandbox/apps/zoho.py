@@ -17,8 +17,8 @@ ORGANIZATION = "694579962"
 
 def accounts_server(directory: Directory) -> list[Route]:
     """Consent and tokens of an hour; refresh tokens last."""
-    extra = {"api_domain": "https://www.zohoapis.com", "scope": "as consented to"}
-    consent, token = oauth_routes(directory, "/oauth/v2/auth", "/oauth/v2/token", extra=extra)
+    extra = {"api_domain": "https://www.zohoapis.com"}
+    consent, token = oauth_routes(directory, "/oauth/v2/auth", "/oauth/v2/token", names_scope=True, extra=extra)
 
     async def exchange(request: Request) -> Response:
         answer: Response = await token.endpoint(request)
