@@ -80,6 +80,8 @@ def _item(decision: Decision, app: App, wanted: Wanted, tries: Mapping[tuple[str
         due = decision.subject.removal_at  # as it was planned ahead, so that a yes given then still counts
     if action in (Action.SUSPEND, Action.CANCEL_INVITATION) and mode is Mode.ASK and decision.unwanted:
         mode = Mode.APPROVE  # that it should go is answered already
+    if action is Action.RESTORE and mode is Mode.APPROVE and app.restore is None and decision.by_rule:
+        action, reason = Action.CREATE, f"{reason} {app.name} cannot restore it, so it would be a new one."
     if action is Action.CREATE:
         email = _address(decision.person, wanted.address)
         holder = decision.logins.get(email) if email else ""

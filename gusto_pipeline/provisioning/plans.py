@@ -71,9 +71,10 @@ class Item:
         What is approved ahead of time stays approved in later plans; anything else needs to be asked again.
         """
         match self.action:
-            case "create":  # worth it for somebody who stays is not yet worth it for somebody who leaves
+            case "create" if self.inputs.get("acct") != "trash":
+                # Worth it for somebody who stays is not yet worth it for somebody who leaves.
                 when = f"leaving {self.employed_since}" if self.inputs.get("hr") == "leaving" else ""
-            case "reactivate" | "restore":  # a later employment is another question
+            case "create" | "reactivate" | "restore":  # a later employment is another question
                 when = self.employed_since or ""
             case _:
                 when = (self.due_at or "")[:10]

@@ -82,7 +82,8 @@ class Decision:
     """What the table says about one person in one app, about one account if there is one.
 
     logins: every login of the app, in lower case, and which account it is of. unwanted: somebody said by hand that the
-    person should not have the app. proof: what `matching` found of the two, as JSON.
+    person should not have the app. by_rule: a rule or somebody by hand says whether they should; otherwise all stays as
+    it is, and nobody gets a new account. proof: what `matching` found of the two, as JSON.
     """
 
     subject: Subject
@@ -97,6 +98,7 @@ class Decision:
     taken_at: datetime | None = None
     logins: Mapping[str, str] = field(default_factory=dict, repr=False)
     unwanted: bool = False
+    by_rule: bool = False
     proof: str = ""
 
     @property
@@ -271,6 +273,7 @@ class _AppView:
             taken_at=taken.at if taken else None,
             logins=self.logins,
             unwanted=bool(said) and not wanted,
+            by_rule=bool(said) or self.wants is not None,
             proof=proof,
         )
 

@@ -216,6 +216,45 @@ def test_a_yes_is_carried_out_and_the_question_is_settled(office, rule):
     assert rule not in [one.rule for one in asked(office, human, slug)]
 
 
+def binned_for_good(office: Office, who: str) -> tuple[Human, Item]:
+    """A rehire whose account we deleted, in an app that shows deleted accounts and cannot restore them."""
+    office.apps["okta"].app.restore = None
+    human = suspended_by_us(office)
+    office.sweep(approved=True)
+    office.now += DAY
+    office.who = who
+    office.rehired(human, office.apps["okta"], 0)
+    (question,) = asked(office, human, "okta")
+    assert question.rule == "T1"
+    return human, question
+
+
+def test_a_rehire_gets_a_new_account_by_a_yes_where_a_deleted_one_cannot_be_restored(office):
+    human, question = binned_for_good(office, "true")
+    assert question.action == "create"
+    assert "cannot restore it" in question.reason
+    assert f"approve {office.plan.id} {question.id}" in how_to_answer(question, office.plan.id)
+    old = office.apps["okta"].of(human)
+    office.approve([question.id])
+    office.now += MINUTE
+    office.apply()
+    new = office.apps["okta"].of(human)
+    assert (new.status, new.id != old.id) == (Status.ACTIVE, True)
+    assert "T1" not in [one.rule for one in asked(office, human, "okta")]
+
+
+def test_a_no_to_a_new_account_for_a_rehire_holds_for_that_employment_only(office):
+    human, question = binned_for_good(office, "true")
+    office.approve([question.id], yes=False)
+    assert asked(office, human, "okta") == []
+    assert replace(question, employed_since="2027-01-04").id != question.id
+
+
+def test_where_nobody_is_created_by_rule_somebody_is_asked_what_becomes_of_a_rehire(office):
+    _, question = binned_for_good(office, "")
+    assert question.action == "identify"
+
+
 def is_no(office: Office, human: Human, question: Item) -> None:
     """The no of the command that the question names."""
     command = ANSWERS[question.rule].no_command
