@@ -144,7 +144,8 @@ class Refusal:
 # What is refused alike everywhere, mostly in words that no app documents.
 COMMON = (
     Refusal(LastOwnerError, r"\blast\b.*(owner|admin)|(owner|admin).*\blast\b"),
-    Refusal(NoSeatError, r"(\b|_)seats?(\b|_)|\b(no|enough|available|maximum)\b.*licen[cs]e"),
+    Refusal(NoSeatError, r"(\b|_)seats?(\b|_)|\b(no|enough|available|maximum|exceeded|in use)\b.*licen[cs]e"),
+    Refusal(NoSeatError, r"licen[cs]es?\b.*\b(limit|exceeded|in use)\b"),
     Refusal(AlreadyExistsError, "already"),
     Refusal(PlanTooLowError, status=[402]),
     Refusal(MissingScopeError, status=[403]),

@@ -45,9 +45,8 @@ def account(session: Session, account_id: str) -> Account | None:
     if not (rows := (one(session, f"/users/{account_id}") or {}).get("user")):
         return None
     named = {field.id: field.name for field in fields(session)}
-    data = {
-        named.get(str(each["definition_id"]), ""): each["value"] for each in rows[0].get("customDataFieldValues", ())
-    }
+    held = rows[0].get("customDataFieldValues") or ()
+    data = {named.get(str(each["definition_id"]), ""): each["value"] for each in held}
     return _user({"CustomData": data} | rows[0])
 
 
@@ -117,7 +116,9 @@ def join(session: Session, account: Account, group: str) -> None:
     if account.id.startswith(INVITATION):
         return  # nobody is a member before they have accepted
     membership = {"group_id": int(group), "user_id": int(account.id)}
-    session.send("POST", "/group_memberships", json={"GroupMembership": membership})
+    made = session.json(session.send("POST", "/group_memberships", json={"GroupMembership": membership}))
+    if not (made or {}).get("id"):
+        raise errors.MalformedAnswerError(f"LearnUpon put {account.id} into group {group} and does not say that it did")
 
 
 def leave(session: Session, account: Account, group: str) -> None:

@@ -150,7 +150,8 @@ def _roles(session: Session) -> dict[str, list[str]]:
     roles: dict[str, list[str]] = {}
     with suppress(errors.MissingScopeError):
         for row in _rows(session, "/roleManagement/directory/roleAssignments", {"$expand": "roleDefinition"}):
-            roles.setdefault(row["principalId"], []).append(row["roleDefinition"]["displayName"])
+            name = (row.get("roleDefinition") or {}).get("displayName", "Role")
+            roles.setdefault(row["principalId"], []).append(name)
     return roles
 
 

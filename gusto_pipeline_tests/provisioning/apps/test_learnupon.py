@@ -14,6 +14,7 @@ from gusto_pipeline.provisioning.apps import app
 from gusto_pipeline.provisioning.errors import (
     AlreadyExistsError,
     InvalidError,
+    MalformedAnswerError,
     NoSeatError,
     NotFoundError,
     OutcomeUnknownError,
@@ -42,6 +43,31 @@ def test_pages_are_read_while_the_header_says_that_another_follows():
         users = [row.query for row in simulated.requests if row.path == "/api/v1/users"]
         assert users[:2] == ["page=1&per_page=500", "page=2&per_page=500"]
         assert len(users) == 2
+
+
+@pytest.mark.parametrize("held", [{}, {"customDataFieldValues": None}, {"customDataFieldValues": []}])
+def test_a_user_without_values_is_read(held):
+    class Bare(httpx.HTTPTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            if not request.url.path.endswith("/users/7"):
+                return super().handle_request(request)
+            return httpx.Response(200, json={"user": [{"id": 7, "email": "ivy@acme.example", **held}]}, request=request)
+
+    with connected_to("learnupon", transport=Bare()) as (session, _):
+        assert LEARNUPON.values(LEARNUPON.account(session, "7")) == {}
+
+
+def test_joining_that_had_no_effect_is_no_success():
+    class Idle(httpx.HTTPTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            if request.method != "POST" or "memberships" not in request.url.path:
+                return super().handle_request(request)
+            return httpx.Response(200, json={}, request=request)
+
+    with connected_to("learnupon", transport=Idle()) as (session, _):
+        account = next(a for a in LEARNUPON.accounts(session) if a.status is Status.ACTIVE)
+        with pytest.raises(MalformedAnswerError, match="does not say that it did"):
+            actions.join(session, account.id, next(iter(LEARNUPON.groups(session))))
 
 
 def test_a_search_that_gives_everybody_finds_nobody():

@@ -78,6 +78,13 @@ def test_an_app_that_may_not_see_roles_shows_nobody_as_an_administrator():
         assert not any(account.admin for account in microsoft.accounts(session))
 
 
+def test_a_role_that_is_not_told_makes_an_administrator_all_the_same(monkeypatch):
+    monkeypatch.setattr(microsoft, "_rows", lambda *_: iter([{"principalId": "1", "roleDefinition": None}]))
+    with connected_to("microsoft_365") as (session, _):
+        account = microsoft._account({"id": "1"}, {}, microsoft._roles(session))
+        assert (account.admin, account.role) == (True, "Role")
+
+
 def test_an_account_is_found_by_its_alias():
     with connected_to("microsoft_365") as (session, simulated):
         member = next(m for m in simulated.directory.members.values() if "aliases" in m.extra)
