@@ -62,6 +62,7 @@ class Description:
 
     def _operation(self, method: str, path: str) -> tuple[str | None, Json | None, list[Json]]:
         spelled = {path, path.rstrip("/") or "/"}  # some documents lack the slash that their servers want
+        spelled |= {re.sub(r"/(\w+)$", r"/microsoft.graph.\1", path)}  # of an action both are the same
         fitting = [template for template in self.document["paths"] if any(map(_pattern(template).fullmatch, spelled))]
         if not fitting:
             return None, None, []
