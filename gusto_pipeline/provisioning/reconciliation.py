@@ -296,7 +296,7 @@ class _AppView:
             return Want.YES if self.exceptions[person.id][0] else Want.NO
         if self.wants is None:  # nothing is said: as it is, so it should be, or as it was before they left
             back = spell and self.taken[account_id or ""].left and (acct is not Acct.ABSENT or spell is SpellKind.SAME)
-            has = link is Link.LINKED and (acct in (Acct.ACTIVE, Acct.INVITED) or back)
+            has = link is Link.LINKED and (acct in (Acct.ACTIVE, Acct.INVITED, Acct.LAPSED) or back)
             return Want.YES if has else Want.NO
         return Want.YES if person.id in self.wants else Want.NO
 

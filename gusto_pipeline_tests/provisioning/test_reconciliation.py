@@ -60,6 +60,22 @@ def rules(office: Office, human: Human, slug: str = "okta") -> list[str]:
     return [row[0] for row in rows]
 
 
+def test_an_invitation_that_lapsed_is_sent_again_also_where_nobody_is_invited_by_rule(office):
+    office.who, human, asana = "", someone(office), office.apps["asana"]
+    asana.put(replace(asana.of(human), status=Status.INVITED, invited_until=office.now))
+    assert rules(office, human, "asana") == ["I5"]
+    office.sweep()
+    assert asana.of(human).invited_until > office.now
+
+
+def test_an_invitation_that_lapsed_before_somebody_starts_is_not_sent_again(office):
+    office.who, asana = "", office.apps["asana"]
+    office.join(office.today + 60 * DAY)
+    human = list(office.gusto.values())[-1]
+    asana.add(emails=(human.email,), status=Status.INVITED, invited_until=office.now, **human.names())
+    assert rules(office, human, "asana") == ["I7"]
+
+
 def swept(office: Office) -> None:
     """Everything is approved and done."""
     office.sweep(approved=True)
