@@ -194,4 +194,4 @@ def _consented(wanted: App, session: Session, record: Record, obtain: Obtain, cl
             response = http.send(request)
     except httpx.RequestError as error:
         raise AppError(f"cannot reach {wanted.name} at {request.url.host}: check the network") from error
-    return token_answer(wanted.slug, response, clock())
+    return token_answer(wanted.name, wanted.slug, response, clock())

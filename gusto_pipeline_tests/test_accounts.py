@@ -75,6 +75,20 @@ def test_what_was_granted_is_said_by_the_app_or_with_its_token(slug, scope, tmp_
 
 
 @pytest.mark.parametrize(
+    ("slug", "said"),
+    [
+        ("google_workspace", "Google Workspace gave no access token: Unknown client. Connect it again, run: "),
+        ("dynatrace", "Dynatrace gave no access token: Unknown client. Connect it again, run: "),
+        ("slack", "Slack: invalid_auth. Make a new token, run: "),
+    ],
+)
+def test_wrong_keys_are_refused_in_the_apps_name_with_what_to_run(slug, said, tmp_path):
+    with at(slug, tmp_path) as desk, pytest.raises(SignInError) as refused:
+        desk.connect(client_secret="wrong", token="wrong")
+    assert str(refused.value) == f"{said}gusto-pipeline connect {slug}"
+
+
+@pytest.mark.parametrize(
     ("slug", "field", "label"),
     [
         ("asana", "workspace", "Workspace gid"),

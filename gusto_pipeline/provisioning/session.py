@@ -68,7 +68,7 @@ class Session:
         self._retry_seconds = retry_seconds
         self.sleep = sleep
         self._http = httpx.Client(
-            auth=AppAuth(app.slug, app.signs_in(self.record), credentials, self.locate, clock),
+            auth=AppAuth(app.name, app.slug, app.signs_in(self.record), credentials, self.locate, clock),
             verify=trusted(base_url or app.base_url),
             headers={"Accept": "application/json", "User-Agent": "gusto-pipeline", **app.headers},
             timeout=timeout,

@@ -201,9 +201,15 @@ class AppAuth(httpx.Auth):
     """
 
     def __init__(
-        self, name: str, sign_in: SignIn, credentials: Credentials, locate: Callable[[str], str], clock: Clock
+        self,
+        name: str,
+        slug: str,
+        sign_in: SignIn,
+        credentials: Credentials,
+        locate: Callable[[str], str],
+        clock: Clock,
     ) -> None:
-        self._name = name
+        self._named = name, slug
         self._sign_in = sign_in
         self._credentials = credentials
         self._locate = locate
@@ -241,7 +247,7 @@ class AppAuth(httpx.Auth):
                 response = yield token_request(self._sign_in, record, self._grant(record), self._locate, request)
                 response.read()
                 advice = [(words, step.format_map(record)) for words, step in self._sign_in.advice]
-                record = {**record, **token_answer(self._name, response, self._clock(), advice)}
+                record = {**record, **token_answer(*self._named, response, self._clock(), advice)}
                 self._credentials.write(record)
             self._record = record
             return record
@@ -251,7 +257,8 @@ class AppAuth(httpx.Auth):
         try:
             return self._sign_in.token(record, self._clock())
         except SignInError as error:
-            raise SignInError(f"{self._name}: {error}. {_again(self._name)}") from error
+            name, slug = self._named
+            raise SignInError(f"{name}: {error}. {_again(slug)}") from error
 
 
 def token_request(
@@ -274,7 +281,9 @@ def token_request(
     return httpx.Request("POST", url, data=form, headers=headers, extensions=extensions)
 
 
-def token_answer(name: str, response: httpx.Response, now: datetime, advice: Iterable[tuple[str, str]] = ()) -> Record:
+def token_answer(
+    name: str, slug: str, response: httpx.Response, now: datetime, advice: Iterable[tuple[str, str]] = ()
+) -> Record:
     """What the record keeps of a token endpoint's answer. Some apps refuse with status 200 and an `error`.
 
     advice: as in SignIn. Raises SignInError; RateLimitedError and ServerError when it may be asked again.
@@ -293,7 +302,7 @@ def token_answer(name: str, response: httpx.Response, now: datetime, advice: Ite
         said = str(answer.get("error_description") or answer.get("error") or f"status {response.status_code}")
         words = f"{answer.get('error')} {said}"
         step = next((f"{step}. " for wanted, step in advice if re.search(wanted, words)), "")
-        text = f"{name} gave no access token: {said.rstrip('.')}. {step}{_again(name)}"
+        text = f"{name} gave no access token: {said.rstrip('.')}. {step}{_again(slug)}"
         raise SignInError(text, status=response.status_code)
     kept = {"access_token": answer["access_token"], "expires_at": None}
     if isinstance(answer.get("expires_in"), int | float):
@@ -305,5 +314,5 @@ def token_answer(name: str, response: httpx.Response, now: datetime, advice: Ite
     return kept
 
 
-def _again(name: str) -> str:
-    return f"Connect it again, run: gusto-pipeline connect {name}"
+def _again(slug: str) -> str:
+    return f"Connect it again, run: gusto-pipeline connect {slug}"
