@@ -177,13 +177,15 @@ def plan_command(
     accept_shrink: Annotated[
         bool, typer.Option("--accept-shrink", help="Take lists of accounts that have lost more than a fifth.")
     ] = False,
+    who: WhoOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what should be done to which account, and why. Exit code 0: nothing; 2: something; nothing is done."""
     settings, store = load_settings(), open_store(load_settings())
     of = one_company(settings, company)
     if read:
-        for one in reconcile.refresh_accounts(settings, store, of, accept_shrink=accept_shrink):
+        by = who or getpass.getuser()
+        for one in reconcile.refresh_accounts(settings, store, of, accept_shrink=accept_shrink, who=by):
             if one.problem:
                 complain(f"{one.slug}: {one.problem}")
     made = reconcile.reconcile(settings, store, of)

@@ -29,11 +29,17 @@ NowOption = Annotated[bool, typer.Option("--now", help="Read the portal afresh f
 
 
 @group.command("plan")
-def plan(company: CompanyOption = None, accept_shrink: ShrinkOption = False, as_json: JsonOption = False) -> None:
+def plan(
+    company: CompanyOption = None,
+    accept_shrink: ShrinkOption = False,
+    who: WhoOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Read the portal and say what should be done there. Exit code 0: nothing; 2: something; nothing is done."""
     settings = load_settings()
     of = one_company(settings, company)
-    made = learners.plan(settings, open_store(settings), of, accept_shrink=accept_shrink)
+    by = who or getpass.getuser()
+    made = learners.plan(settings, open_store(settings), of, accept_shrink=accept_shrink, who=by)
     if as_json:
         typer.echo(json.dumps({"plan": json.loads(made.path.read_text("utf-8"))} | _said(made.drafted), indent=2))
     else:

@@ -128,14 +128,15 @@ def plan(
     company: Company,
     *,
     accept_shrink: bool = False,
+    who: str = "",
     people_too: bool = True,
     clock: Clock = utcnow,
 ) -> Planned:
     """Read the portal, and write down what should be done there. Nothing is done.
 
-    accept_shrink: take a list of learners that has lost more than a fifth. people_too: bring people in line with what
-    is staged first. Raises AppError when the portal cannot be read whole, RuleError for a rule that cannot be followed
-    at all, and PeopleError before the first sync.
+    accept_shrink: take a list of learners that has lost more than a fifth, as `who` says. people_too: bring people in
+    line with what is staged first. Raises AppError when the portal cannot be read whole, RuleError for a rule that
+    cannot be followed at all, and PeopleError before the first sync.
     """
     rules = rules_of(settings, company)
     with open_warehouse(settings).write() as connection:
@@ -145,19 +146,18 @@ def plan(
     def ask(session: Session) -> Portal:
         return _portal(session, rules, remembered)
 
-    with _just_read(settings, store, company, ask, accept_shrink, clock, people_too) as (connection, seen, portal):
+    accepted_by = who if accept_shrink else None
+    with _just_read(settings, store, company, ask, accepted_by, clock, people_too) as (connection, seen, portal):
         drafted = learners.draft(connection, company.slug, company.uuid, rules, portal, seen.at)
     path = write_plan(drafted.plan, settings.plans / company.slug)
     return Planned(drafted, path, len(seen.snapshot.accounts), seen.requests)
 
 
-def read(
-    settings: Settings, store: ConnectionStore, company: Company, *, accept_shrink: bool = False, clock: Clock = utcnow
-) -> None:
+def read(settings: Settings, store: ConnectionStore, company: Company, *, clock: Clock = utcnow) -> None:
     """Read the portal's learners and invitations afresh, and whose they are. Raises as `plan` does."""
     with open_warehouse(settings).write() as connection:
         learners.prepare(connection)
-    with _just_read(settings, store, company, lambda session: None, accept_shrink, clock):
+    with _just_read(settings, store, company, lambda session: None, None, clock):
         pass
 
 
@@ -176,13 +176,14 @@ def _just_read(
     store: ConnectionStore,
     company: Company,
     ask: Callable[[Session], _T],
-    accept_shrink: bool,
+    accepted_by: str | None,
     clock: Clock,
     people_too: bool = True,
 ) -> Iterator[tuple[duckdb.DuckDBPyConnection, _Seen, _T]]:
     """The transaction in which what the portal has is kept and its learners are matched with people.
 
-    Gives with it what was read and what was asked beside. people_too: bring people in line with what is staged first.
+    Gives with it what was read and what was asked beside. accepted_by: who takes a list that has lost more than a
+    fifth, if somebody does. people_too: bring people in line with what is staged first.
     """
     warehouse = open_warehouse(settings)
 
@@ -203,7 +204,7 @@ def _just_read(
     now = clock()
     try:
         with warehouse.write() as connection:
-            _keep(connection, company, snapshot, accept_shrink, now)
+            _keep(connection, company, snapshot, accepted_by, now)
             if people_too:
                 refresh_people(connection, company.uuid, now)
             learners.link_created(connection, company.uuid, now)
@@ -238,7 +239,7 @@ def sync(
             with warehouse.write() as connection:
                 learners.prepare(connection)
                 _not_too_soon(learners.next_by_hand(connection, company.uuid), settings, company, clock())
-        planned = plan(settings, store, company, accept_shrink=accept_shrink, clock=clock)
+        planned = plan(settings, store, company, accept_shrink=accept_shrink, who=who, clock=clock)
         with warehouse.write() as connection:
             learners.note_run(connection, company.uuid, clock(), by_hand=by_hand, who=who)
 
@@ -257,7 +258,9 @@ def sync(
         applied = carried_out(planned.drafted.plan)
         if any(done.item.action == "reactivate" and done.result is Result.DONE for done in applied.done):
             # Only now can be seen, and changed, what the portal has of those who are back.
-            planned = plan(settings, store, company, accept_shrink=accept_shrink, people_too=False, clock=clock)
+            planned = plan(
+                settings, store, company, accept_shrink=accept_shrink, who=who, people_too=False, clock=clock
+            )
             after = carried_out(planned.drafted.plan)
             applied = Applied((*applied.done, *after.done), after.waiting)
         return Brought(planned, applied, write_report(settings, company, planned.drafted, clock=clock))
@@ -328,14 +331,14 @@ def _portal(session: Session, rules: Rules, remembered: frozenset[str]) -> Porta
 
 
 def _keep(
-    connection: duckdb.DuckDBPyConnection, company: Company, found: Snapshot, accept_shrink: bool, now: datetime
+    connection: duckdb.DuckDBPyConnection, company: Company, found: Snapshot, accepted_by: str | None, now: datetime
 ) -> None:
     life = app(PORTAL).invitation_life
     assert life
     accounts = learners.with_expiry(connection, company.uuid, found.accounts, life, now)
     store_accounts(
         connection, company.uuid, PORTAL, found.tenant, accounts, found.read_at, found.requests,
-        accept_shrink=accept_shrink,
+        accept_shrink=accepted_by is not None, who=accepted_by or "",
     )  # fmt: skip
     note_states(connection, company.uuid, {PORTAL: found.read_at})
 

@@ -99,11 +99,13 @@ def refresh_accounts(
     slugs: Iterable[str] | None = None,
     *,
     accept_shrink: bool = False,
+    who: str = "",
     clock: Clock = utcnow,
 ) -> list[AppRead]:
     """Read the connected apps, or those of `slugs` among them, side by side, and keep each list that is whole.
 
-    A failing app holds up no other; what it had before stays, marked as not to be trusted.
+    accept_shrink: also one that has lost more than a fifth, as `who` says. A failing app holds up no other; what it had
+    before stays, marked as not to be trusted.
     """
     asked = None if slugs is None else set(slugs)
     wanted = [one.slug for one in connected_apps(store, company) if asked is None or one.slug in asked]
@@ -122,7 +124,7 @@ def refresh_accounts(
         removed = log.taken_away(connection, company.uuid)
         for slug, snapshot in found.items():
             ours = removed.get(slug, frozenset())
-            reads.append(_stored(connection, company, slug, snapshot, accept_shrink, ours, clock()))
+            reads.append(_stored(connection, company, slug, snapshot, accept_shrink, who, ours, clock()))
         note_states(connection, company.uuid, {one.slug: one.read_at for one in reads if not one.problem})
     return reads
 
@@ -133,6 +135,7 @@ def _stored(
     slug: str,
     found: Snapshot | AppError,
     accept_shrink: bool,
+    who: str,
     removed: frozenset[str],
     now: datetime,
 ) -> AppRead:
@@ -141,7 +144,7 @@ def _stored(
         try:
             store_accounts(
                 connection, company.uuid, slug, found.tenant, found.accounts, found.read_at, found.requests,
-                accept_shrink=accept_shrink, removed=removed,
+                accept_shrink=accept_shrink, who=who, removed=removed,
             )  # fmt: skip
             counts = Counter(str(account.status) for account in found.accounts)
             return AppRead(slug, len(found.accounts), counts, found.requests, found.tenant.name, "", found.read_at)

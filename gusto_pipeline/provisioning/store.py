@@ -90,13 +90,14 @@ def store_accounts(
     requests: int,
     *,
     accept_shrink: bool = False,
+    who: str = "",
     removed: Collection[str] = (),
 ) -> None:
     """Replace a company's accounts of an app by a complete list read at `read_at` in so many requests.
 
     `accept_shrink` takes a list that has lost more than a fifth of the last good one, beside accounts that are
-    `removed`: by us. Raises AccountsRefusedError, having changed nothing, when it did so unasked, when an account has
-    no id, or when two have the same.
+    `removed`: by us; that `who` said so is kept. Raises AccountsRefusedError, having changed nothing, when it did so
+    unasked, when an account has no id, or when two have the same.
     """
     prepare(connection)
     ids = [account.id for account in accounts]
@@ -113,8 +114,9 @@ def store_accounts(
     before = last_count(connection, company, app) or 0
     ours = _gone(connection, company, app, ids, removed) if len(ids) < before else 0
     expected = before - ours
-    if expected > 0 and not accept_shrink and (not ids or (before >= _SMALL and len(ids) < 0.8 * expected)):
-        taken = f", of which we have taken away {ours}" if ours else ""
+    shrunk = expected > 0 and (not ids or (before >= _SMALL and len(ids) < 0.8 * expected))
+    taken = f", of which we have taken away {ours}" if ours else ""
+    if shrunk and not accept_shrink:
         raise AccountsRefusedError(
             f"{app} listed only {len(ids)} accounts of {tenant.name} where the last good list had {before}{taken}. "
             "That one is kept; if the accounts are really gone, read once with accept_shrink: gusto-pipeline plan "
@@ -122,6 +124,10 @@ def store_accounts(
         )
     connection.execute(f"DELETE FROM provisioning.accounts WHERE {of(company, app)}")
     at = read_at.isoformat()
+    if shrunk:
+        said = {"company_uuid": company, "app": app, "event": "shorter list accepted", "who": who, "happened_at": at}
+        why = f"{len(ids)} accounts, where the last good list had {before}{taken}"
+        insert(connection, "link_history", [said | {"why": why}])
     insert(
         connection,
         "accounts",

@@ -229,6 +229,17 @@ def test_the_audit_says_who_did_what(office, command, tmp_path):
     assert not [value for row in rows for value in row.values() if value.startswith(("=", "+", "@"))]
 
 
+def test_the_audit_says_who_took_a_list_that_is_much_shorter(office, command):
+    plan(command)
+    members = office.apps["okta"].directory.members
+    for id in [id for id, one in members.items() if one.role == "member"]:
+        del members[id]
+    assert "listed only" in command("plan").err
+    command("plan", "--accept-shrink", "--by", "ann")
+    said = [row for row in json.loads(command("accounts", "audit", "--json").out) if row["who"] == "ann"]
+    assert [(row["what"], row["app"]) for row in said] == [("shorter list accepted", "okta")]
+
+
 def test_all_accounts_of_somebody_are_removed_by_one_command_and_an_approval(office, command):
     plan(command)
     listed = json.loads(command("accounts", "list", "--json").out)

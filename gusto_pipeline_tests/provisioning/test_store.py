@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -55,7 +56,7 @@ def numbered(count: int) -> list[Account]:
     return [Account(id=f"a{number:04}", status=Status.ACTIVE) for number in range(count)]
 
 
-def store(hr: Hr, accounts: list[Account], at: datetime = NOW, **options: bool) -> None:
+def store(hr: Hr, accounts: list[Account], at: datetime = NOW, **options: Any) -> None:
     store_accounts(hr.connection, COMPANY, "slack", ACME, accounts, at, 3, **options)
 
 
@@ -117,8 +118,11 @@ def test_a_list_that_lost_more_than_a_fifth_is_only_taken_if_asked_to(hr, before
         with pytest.raises(AccountsRefusedError, match="accept_shrink"):
             store(hr, numbered(now), NOW + HOUR)
         assert len(stored(hr)) == before
-    store(hr, numbered(now), NOW + HOUR, accept_shrink=refused)
+    store(hr, numbered(now), NOW + HOUR, accept_shrink=refused, who="Kim")
     assert len(stored(hr)) == now
+    said = f"{now} accounts, where the last good list had {before}"
+    audit = hr.query("SELECT app, event, who, happened_at, why FROM provisioning.link_history")
+    assert audit == ([("slack", "shorter list accepted", "Kim", NOW + HOUR, said)] if refused else [])
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ COMMENT ON TABLE provisioning.accounts IS 'Accounts of each app as of its last c
 COMMENT ON TABLE provisioning.account_reads IS 'Every attempt to read an app''s accounts, with its outcome';
 COMMENT ON TABLE provisioning.links IS 'Whose account is whose: proven, or said by a person. One row per account';
 COMMENT ON TABLE provisioning.candidates IS 'Accounts that may be somebody''s, as the last matching found them';
-COMMENT ON TABLE provisioning.link_history IS 'Every change of links, refusals and marks, and answers taken back. Only added to';
+COMMENT ON TABLE provisioning.link_history IS 'Every change of links, refusals and marks, answers taken back, shorter lists accepted. Only added to';
 COMMENT ON TABLE provisioning.refusals IS 'Pairs of account and person that a person has ruled out';
 COMMENT ON TABLE provisioning.done_by_hand IS 'Who said that they took an account away in its app. Only added to';
 COMMENT ON TABLE provisioning.marks IS 'Accounts that a person has said are nobody''s in particular, and what they are';
