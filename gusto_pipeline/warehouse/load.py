@@ -10,7 +10,7 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -141,7 +141,11 @@ def _load_source(
     of_companies = f"company_uuid IN ({', '.join(map(literal, companies))})"
     before = _counts(connection, (raw, *(of.staging for of in tables)), of_companies)
     with connection.cursor() as beside, ThreadPoolExecutor(1) as pool:
-        structures_found = pool.submit(_structures, beside, landings)
+        if sum(map(_size, landings)) <= _DRIFT_SAMPLE:
+            looking = pool.submit(_structures, beside, landings)
+        else:  # memory that another thread has used is not had again
+            looking = Future()
+            looking.set_result(_structures(beside, landings))
         for name in before:
             if before[name]:
                 connection.execute(f"DELETE FROM {name} WHERE {of_companies}")
@@ -151,7 +155,7 @@ def _load_source(
             _keep_raw(connection, table, pages)
             for table_rows in tables:
                 _insert(connection, table_rows, table, pages)
-        drift = _drift(connection, table, structures_found.result(), seen_at)
+        drift = _drift(connection, table, looking.result(), seen_at)
     keys, orphans = _keys(connection, tables, of_companies), _orphans(connection, tables, of_companies)
     for table_rows in tables:
         name, key = table_rows.table.name, " + ".join(table_rows.key)
@@ -417,6 +421,10 @@ def _total(landing: Landing, landed: int, counts: dict[str, int]) -> Check:
     return Check("matches_api_total", table.name, landing.total in (None, landed), problem)
 
 
+def _size(landing: Landing) -> int:
+    return sum(page.file.stat().st_size for page in landing.pages)
+
+
 def _structures(connection: duckdb.DuckDBPyConnection, landings: Sequence[Landing]) -> list[tuple[str, Any]]:
     """What the records of each company's answers are made of, as DuckDB's structures of them.
 
@@ -424,7 +432,7 @@ def _structures(connection: duckdb.DuckDBPyConnection, landings: Sequence[Landin
     """
     sample: list[_Page] = []
     for landing in landings:
-        step = 1 + sum(page.file.stat().st_size for page in landing.pages) // _DRIFT_SAMPLE
+        step = 1 + _size(landing) // _DRIFT_SAMPLE
         sample += [(landing.company_uuid, page) for page in landing.pages[::step]]
     found: list[tuple[str, Any]] = []
     for pages in _batches(sample, _DRIFT_SAMPLE):
