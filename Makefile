@@ -16,8 +16,9 @@ demo: .venv/.run
 ui: .venv/.run
 	@$(BIN)/gusto-pipeline ui $(if $(wildcard pipeline.yaml),,--demo)
 
+# Bytecode is kept whatever the environment says: tests start some forty processes that would compile us anew.
 test: .venv/.dev
-	$(BIN)/pytest -n 2 --dist loadfile
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 2 --dist loadfile
 
 lint: .venv/.dev
 	$(BIN)/ruff format --check
