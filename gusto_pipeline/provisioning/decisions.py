@@ -218,19 +218,6 @@ class Rule:
         """Whether all of `when` holds."""
         return all(getattr(inputs, name) in values for name, values in self.when)
 
-    @property
-    def word(self) -> str:
-        """What Gusto's own app pages would call it: Active, Invite Sent, Suspended or Removed; empty for the rest."""
-        return _WORDS.get(self.id, "")
-
-
-_WORDS = (
-    dict.fromkeys(("A1", "A2", "A4", "A5"), "Active")
-    | dict.fromkeys(("I1", "I2", "I3", "I4"), "Invite Sent")
-    | dict.fromkeys(("S1", "S2", "S3", "S4", "S5", "S6"), "Suspended")
-    | dict.fromkeys(("T3", "G3"), "Removed")
-)
-
 
 def when(**inputs: str) -> When:
     """Conditions from the values' spellings, several separated by spaces."""

@@ -184,17 +184,6 @@ class TestTable:
         with pytest.raises(ValueError, match="hr cannot be fired"):
             decisions.when(hr="active fired")
 
-    def test_gustos_words_for_the_states(self):
-        words = {
-            word: {rule.id for rule in RULES if rule.word == word} for word in ("Active", "Invite Sent", "Removed")
-        }
-        assert words == {
-            "Active": {"A1", "A2", "A4", "A5"},
-            "Invite Sent": {"I1", "I2", "I3", "I4"},
-            "Removed": {"T3", "G3"},
-        }
-        assert {rule.id for rule in RULES if rule.word == "Suspended"} == {"S1", "S2", "S3", "S4", "S5", "S6"}
-
 
 class TestSentences:
     def names(self, rule: Rule) -> set[str]:
