@@ -13,11 +13,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import duckdb
 
 from gusto_pipeline.provisioning.account import Status
+from gusto_pipeline.provisioning.brakes import LIMITS, WINDOW, Brake
 from gusto_pipeline.provisioning.evidence import (
     CONTRADICTS,
     Alike,
@@ -130,8 +132,10 @@ def match(
     maybe: list[tuple[_Finding, Outcome, str]] = []
     for app, findings in found.items():
         linked, said = _settle(findings, links[app], living[app])
-        new += linked
-        maybe += said
+        held = _changing_owner(connection, company, app, linked, len(links[app]), now)
+        new += [f for f in linked if f not in held]
+        why = f"{len(held)} accounts would get another owner at once"
+        maybe += [*said, *((f, Outcome.CANDIDATE, f.sentence(why)) for f in held)]
     at = now.isoformat()
     _replace(connection, company, new, at)
     automatic = {"linked_at": at, "who": "gusto_pipeline", "why": "evidence", "origin": "automatic"}
@@ -154,6 +158,30 @@ def match(
         "candidates",
         (f.row(company, outcome=outcome, sentence=said, found_at=at) for f, outcome, said in maybe),
     )
+
+
+def _changing_owner(
+    connection: duckdb.DuckDBPyConnection,
+    company: str,
+    app: str,
+    new: Iterable[_Finding],
+    linked: int,
+    now: datetime,
+) -> list[_Finding]:
+    """Those of the new links whose account was somebody else's before, where with those of the last 24 hours they are
+    more than pass by themselves; none where they are not."""
+    owners: dict[str, list[tuple[str, datetime]]] = defaultdict(list)
+    for account, person, at in connection.execute(
+        "SELECT account_id, coalesce(merged_into, person_id), happened_at FROM provisioning.link_history h "
+        "LEFT JOIN provisioning.people USING (company_uuid, person_id) "
+        f"WHERE event IN ('linked', 'matched') AND {of(company, app)} ORDER BY h.rowid"
+    ).fetchall():
+        owners[account].append((person, at))
+    changing = [f for f in new if owners[f.account] and owners[f.account][-1][0] != f.person]
+    changed = sum(
+        any(one != other and at > now - WINDOW for (one, _), (other, at) in pairwise(each)) for each in owners.values()
+    )
+    return changing if changing and len(changing) + changed > LIMITS[Brake.RELINKS].of(linked) else []
 
 
 def _parted(connection: duckdb.DuckDBPyConnection, company: str) -> list[tuple[str, str, str, bool]]:

@@ -489,6 +489,24 @@ def test_what_was_matched_by_hand_to_a_person_who_is_two_goes_to_neither_by_evid
     assert said == [("a1", "contractor", "disputed"), ("a1", "employee", "candidate")]
 
 
+@pytest.mark.parametrize(("given_on", "outcome"), [(2, Outcome.LINKED), (3, Outcome.CANDIDATE)])
+def test_accounts_that_would_get_another_owner_are_asked_about_when_there_are_too_many(hr, given_on, outcome):
+    names = [("Ada", "Moss"), ("Bo", "Reed"), ("Cy", "Lark")]
+    old = [
+        {"uuid": f"p{n}", "first_name": given, "last_name": family, "work_email": f"{given}@acme.example".lower()}
+        for n, (given, family) in enumerate(names)
+    ]
+    accounts = [account(f"a{n}", one["work_email"]) for n, one in enumerate(old)]
+    hr.people(*old)
+    run(hr, *accounts)
+    for one in accounts[:given_on]:
+        links.unmatch(hr.connection, COMPANY, APP, one.id, **BY)
+    hr.people(*({**one, "uuid": f"new-{one['uuid']}"} for one in old))
+    run(hr, *accounts)
+    said = {m.account_id: m.outcome for m in matches(hr) if m.outcome != Outcome.REFUSED and m.person_id[:3] == "new"}
+    assert [said[one.id] for one in accounts[:given_on]] == [outcome] * given_on
+
+
 @pytest.mark.parametrize("mark", [Mark.BOT, Mark.SHARED, Mark.ADMIN, Mark.IGNORE])
 def test_a_marked_account_is_not_linked_by_evidence(hr, mark):
     hr.people({"uuid": "e1", "work_email": "ada@acme.example"})
