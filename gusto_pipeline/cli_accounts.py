@@ -16,7 +16,9 @@ from typing import Annotated, Any
 
 import duckdb
 import typer
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from gusto_pipeline import reconcile
 from gusto_pipeline.accounts import AppConnection, connect_app, disconnect_app
@@ -524,7 +526,14 @@ def accounts_audit(
             console.print(f"Wrote {csv}.", highlight=False, soft_wrap=True)
             return
         rows = [dict(zip(audit.columns, row, strict=True)) for row in audit.fetchall()]
-    show(rows, ["happened_at", "who", "what", "app", "account_id", "detail"], as_json)
+    if as_json:
+        show(rows, [], as_json)
+        return
+    for row in rows:  # no table: so many columns are too wide for most terminals
+        about = f", {row['app']} {row['account_id'] or ''}".rstrip() if row["app"] else ""
+        console.print(Text(f"{row['happened_at']:%Y-%m-%d %H:%M %Z} {row['who']}: {row['what']}{about}"))
+        if row["detail"]:
+            console.print(Padding(Text(row["detail"]), (0, 0, 0, 4), expand=False))
 
 
 @contextmanager

@@ -229,6 +229,20 @@ def test_the_audit_says_who_did_what(office, command, tmp_path):
     assert not [value for row in rows for value in row.values() if value.startswith(("=", "+", "@"))]
 
 
+def test_the_audit_is_read_in_80_columns(office, command):
+    email = office.leavers("okta")[0]
+    plan(command)
+    why = "somebody else's, who left years ago and whose name nobody remembers any more but the one who says so"
+    command("accounts", "unmatch", "okta", email, "--why", why, "--by", "ann")
+    shown = command("accounts", "audit").out.splitlines()
+    assert max(map(len, shown)) <= 80
+    beginnings = [n for n, line in enumerate(shown) if re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC \S", line)]
+    assert len(beginnings) == len(json.loads(command("accounts", "audit", "--json").out))
+    account = office.apps["okta"].directory.by_email(email).id
+    said = next(n for n in beginnings if f"ann: unmatched, okta {account}" in shown[n])
+    assert " ".join(line.strip() for line in shown[said + 1 : said + 3]) == why
+
+
 def test_the_audit_says_who_took_a_list_that_is_much_shorter(office, command):
     plan(command)
     members = office.apps["okta"].directory.members
