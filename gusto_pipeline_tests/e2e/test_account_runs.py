@@ -23,6 +23,7 @@ from gusto_pipeline.sandbox.apps import SimulatedApp, running_apps
 from gusto_pipeline.sync import open_store
 from gusto_pipeline_tests.conftest import Pipeline, connected
 from gusto_pipeline_tests.mailbox import mail_server, text
+from gusto_pipeline_tests.provisioning.connected import withdraw_invitations
 
 APPS = ("asana", "okta")
 
@@ -62,6 +63,7 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
             patch.setitem(Session.__init__.__kwdefaults__, "sleep", pipeline.sandbox.advance)
             leaver = next(p for p in world.companies[0].employees.values() if p["spells"][-1]["termination_date"])
             for one in apps.values():
+                withdraw_invitations(one.directory)
                 for member in list(one.directory.members.values()):
                     if member.family == leaver["last_name"]:
                         del one.directory.members[member.id]

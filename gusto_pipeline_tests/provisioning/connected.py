@@ -18,6 +18,7 @@ from gusto_pipeline.provisioning.account import NewAccount
 from gusto_pipeline.provisioning.apps import app
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.sandbox.apps import SimulatedApp, running_apps
+from gusto_pipeline.sandbox.apps.directory import Directory
 from gusto_pipeline.sync import open_store
 from gusto_pipeline_tests.conftest import Pipeline
 
@@ -64,6 +65,12 @@ def connected_to(
     """A running app (options as for `running_apps`) and a session with it."""
     with running_apps(slug, **options) as apps, session_with(apps[slug], transport=transport) as session:
         yield session, apps[slug]
+
+
+def withdraw_invitations(directory: Directory) -> None:
+    """Leaves nothing that is done to an account before somebody has approved it: lapsed invitations are sent again."""
+    for member in directory.there("invited"):
+        del directory.members[member.id]
 
 
 @contextmanager

@@ -168,12 +168,13 @@ def settle(directory: Directory, company: Company, seed: str) -> None:
 
     Most are simply there. Some leavers still are, some are suspended; some people are invited, long ago or just now;
     some use a personal address or another spelling, one has two accounts; there are bots, a shared mailbox, an
-    administrator from outside, and people HR has never heard of.
+    administrator from outside, and people HR has never heard of. Each is there once at least, if the company is large
+    enough.
     """
     rng, now, today = random.Random(seed), directory.clock.now(), directory.clock.today()
     day = timedelta(days=1)
 
-    def add(person: dict[str, Any], n: int, email: str, **more: Any) -> Member:
+    def add(person: dict[str, Any], email: str, **more: Any) -> Member:
         given = person.get("preferred_first_name") or person["first_name"]
         hired = date.fromisoformat(person["spells"][-1]["hire_date"] if "spells" in person else person["start_date"])
         age = max((today - hired).days - rng.randint(0, 10), 1)  # made when they came
@@ -182,6 +183,27 @@ def settle(directory: Directory, company: Company, seed: str) -> None:
         base = {"created_at": created, "last_seen": seen, "employee_number": person.get("employee_code")}
         return directory.add(email, given, person["last_name"], **(base | more))
 
+    def invite(person: dict[str, Any], email: str, at: datetime) -> None:
+        add(person, email, state="invited", invited_at=at, created_at=at, last_seen=None)
+
+    def respell(person: dict[str, Any], email: str) -> None:
+        local, _, domain = email.partition("@")
+        nickname = NICKNAMES.get(person["first_name"], person["first_name"][:1])
+        add(person | {"first_name": nickname}, f"{local[:1]}{local.split('.')[-1]}@{domain}")
+
+    def double(person: dict[str, Any], email: str) -> None:
+        add(person, email)
+        add(person, email.replace("@", "+old@"), last_seen=None)
+
+    lacking: dict[int, Callable[[dict[str, Any], str], object]] = {
+        5: lambda person, email: invite(person, email, now - day),
+        7: lambda person, email: invite(person, email, now - 60 * day),
+        9: lambda person, email: add(person, email, state="suspended", changed_at=now - 10 * day),
+        11: lambda person, email: add(person, person["email"]),
+        13: respell,
+        15: double,
+    }
+    oddly, plain, leavers = dict(lacking), list[tuple[dict[str, Any], Member]](), list[tuple[dict[str, Any], str]]()
     for n, person in enumerate(company.employees.values()):
         email = person["work_email"] or person["email"]
         spell = person["spells"][-1]
@@ -191,39 +213,37 @@ def settle(directory: Directory, company: Company, seed: str) -> None:
             continue
         kind = (n + rng.randint(0, 2) * 13) % 26
         if left:
+            leavers.append((person, email))
             if kind % 2:
-                add(person, n, email, state="active" if kind % 4 == 1 else "suspended", changed_at=now - 3 * day)
+                add(person, email, state="active" if kind % 4 == 1 else "suspended", changed_at=now - 3 * day)
         elif not begun or person["onboarding_status"] != "onboarding_completed":
             if kind == 3:
-                add(person, n, email, state="invited", invited_at=now - day, last_seen=None, created_at=now - day)
+                add(person, email, state="invited", invited_at=now - day, last_seen=None, created_at=now - day)
         elif n == 0:
-            add(person, n, email, role="owner")
-        elif kind == 5:
-            at = now - day
-            add(person, n, email, state="invited", invited_at=at, created_at=at, last_seen=None)
-        elif kind == 7:
-            at = now - 60 * day
-            add(person, n, email, state="invited", invited_at=at, created_at=at, last_seen=None)
-        elif kind == 9:
-            add(person, n, email, state="suspended", changed_at=now - 10 * day)
-        elif kind == 11 and person["email"]:
-            add(person, n, person["email"])
-        elif kind == 13:
-            local, _, domain = email.partition("@")
-            nickname = NICKNAMES.get(person["first_name"], person["first_name"][:1])
-            add(person | {"first_name": nickname}, n, f"{local[:1]}{local.split('.')[-1]}@{domain}")
-        elif kind == 15:
-            add(person, n, email)
-            add(person, n, email.replace("@", "+old@"), last_seen=None)
+            add(person, email, role="owner")
+        elif kind in oddly and (kind != 11 or person["email"]):
+            oddly[kind](person, email)
+            lacking.pop(kind, None)
+        elif kind == 19:
+            add(person, email, role="admin")
         elif kind != 17:
-            add(person, n, email, role="admin" if kind == 19 else "member")
+            plain.append((person, add(person, email)))
     for n, person in enumerate(company.contractors.values()):
         if n % 2 == 0 and person["first_name"] and (email := person["work_email"] or person["email"]):
-            add(person, n, email)
+            add(person, email)
     for local, given, family, bot in SERVICES:
         directory.add(f"{local}@{directory.domain}", given, family, bot=bot, created_at=now - 700 * day)
     directory.add("alex@outside-it.example", "Alex", "Agency", role="admin", created_at=now - 800 * day, last_seen=now)
     directory.add(f"zoe.formerly@{directory.domain}", "Zoe", "Formerly", created_at=now - 900 * day)
+    for oddity in lacking.values() if len(plain) > 2 * len(lacking) else ():
+        person, member = plain.pop()
+        del directory.members[member.id]
+        oddity(person, member.email)
+    if leavers and not any(directory.by_email(email, "active") for _, email in leavers):
+        person, email = leavers[0]
+        if there := directory.by_email(email):
+            del directory.members[there.id]
+        add(person, email, changed_at=now - 3 * day)
 
 
 def crowd(directory: Directory, size: int) -> None:
