@@ -149,14 +149,14 @@ def _login(account: Account) -> str:
 
 
 def _member(user: Row, person: Row, admins: set[int]) -> Account:
-    admin = user["id"] in admins
+    name, admin = person.get("name") or user.get("name"), user["id"] in admins
     addresses = [*(person.get("organizationVerifiedDomainEmails") or []), person.get("email"), user.get("email")]
     return Account(
         id=str(user["id"]),
         status=Status.ACTIVE,
         user_name=user["login"],
         emails=distinct(addresses),
-        **one_name(person.get("name") or user.get("name")),
+        **one_name(name) | {"display_name": name or user["login"]},
         role="Owner" if admin else "Member",
         admin=admin,
         owner=admin and len(admins) == 1,

@@ -48,6 +48,13 @@ def test_one_member_looks_as_in_the_list():
             assert github.APP.account(session, listed.id) == listed
 
 
+@pytest.mark.parametrize(("name", "shown"), [("Ivy Irwin", "Ivy Irwin"), (None, "ivy-tea")])
+def test_who_gives_no_name_is_shown_by_login(name, shown):
+    person = {"name": name, "email": "ivy@acme.example"}
+    account = github._member({"id": 7, "login": "ivy-tea", "type": "User"}, person, set())
+    assert (account.display_name, account.user_name, account.emails) == (shown, "ivy-tea", ("ivy@acme.example",))
+
+
 def test_the_only_owner_is_marked():
     with connected_to("github") as (session, simulated):
         for member in simulated.directory.members.values():
