@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -44,7 +44,17 @@ from gusto_pipeline.provisioning.planning import (
     make_plan,
     resting,
 )
-from gusto_pipeline.provisioning.plans import Item, Plan, PlanError, Said, answered, compare, read_plan, write_plan
+from gusto_pipeline.provisioning.plans import (
+    Difference,
+    Item,
+    Plan,
+    PlanError,
+    Said,
+    answered,
+    read_plan,
+    since,
+    write_plan,
+)
 from gusto_pipeline.provisioning.reconciliation import (
     Decision,
     Wanted,
@@ -266,6 +276,8 @@ def carry_out(
     and while the clock is behind what was written down.
     """
     warehouse = open_warehouse(settings)
+    if made.company_uuid != company.uuid:
+        raise PlanError(f"plan {made.id} is another company's than {company.slug}: nothing was done")
     if not just_made and any(item.app in LEARNING for item in (*made.items, *made.questions)):
         raise PlanError(
             f"plan {made.id} is about learners, who are brought in line as they are that day: nothing was done. What "
@@ -284,15 +296,17 @@ def carry_out(
             "was turned back, so what is due cannot be told and nothing was done. Set it right, or wait until then"
         )
     apply.settle(company.uuid, warehouse, session, clock=clock)
+    done: Collection[str] = ()
     if not just_made:
         refresh_accounts(settings, store, company, clock=clock)
         current = reconcile(settings, store, company, clock=clock).plan
         with warehouse.read() as connection:
             meant = answered(made, log.answers(connection, company.uuid))
-        if not meant.holds(current):
-            raise PlanError(_stale(meant, current))
+            done = log.done_of(connection, company.uuid, made.id)
+        if changed := since(meant, current, done):
+            raise PlanError(_stale(made, changed))
     with warehouse.write() as connection:
-        now, meant = clock(), answered(made, log.answers(connection, company.uuid))
+        now, meant = clock(), answered(made, log.answers(connection, company.uuid)).without(done)
         rest = resting(connection, company.uuid, {item.app for item in meant.items}, now)
         gated = gate(connection, settings, meant, rest, now, modes)
     going = [one.item for one in gated if one.verdict == "go"]
@@ -305,8 +319,8 @@ def carry_out(
             asked[item.person_id] = _not_gone(settings, company, item.person_id, gusto, clock())
         return asked[item.person_id]
 
-    done = apply.carry_out(made, going, warehouse, session, who=who, clock=clock, still_so=still_so, on_step=on_step)
-    return Applied(tuple(done), tuple(one for one in gated if one.verdict != "go"))
+    ended = apply.carry_out(made, going, warehouse, session, who=who, clock=clock, still_so=still_so, on_step=on_step)
+    return Applied(tuple(ended), tuple(one for one in gated if one.verdict != "go"))
 
 
 AGAIN = timedelta(minutes=10)  # after this, what was due and could not be done is tried again
@@ -620,8 +634,7 @@ def _called(person: Person) -> set[str]:
     return {name.casefold() for name in names if name}
 
 
-def _stale(made: Plan, current: Plan) -> str:
-    changed = compare(made, current)
+def _stale(made: Plan, changed: Difference) -> str:
     said = [f"no longer: {item.action} {item.account or item.person} in {item.app}" for item in changed.gone[:5]]
     said += [f"new: {item.action} {item.account or item.person} in {item.app}" for item in changed.come[:5]]
     more = len(changed.gone) + len(changed.come) - len(said)

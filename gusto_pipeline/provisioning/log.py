@@ -15,6 +15,7 @@ from uuid import uuid4
 import duckdb
 
 from gusto_pipeline.provisioning.plans import Item, Said
+from gusto_pipeline.warehouse.flatten import literal
 
 TABLES = """
 CREATE SCHEMA IF NOT EXISTS provisioning;
@@ -198,6 +199,16 @@ class Begun:
     at: datetime
     approved: bool
     failed: bool | None
+
+
+def done_of(connection: duckdb.DuckDBPyConnection, company_uuid: str, plan_id: str) -> frozenset[str]:
+    """The ids of a plan's items that were carried out, or were so already, when it was applied before."""
+    rows = connection.execute(
+        "SELECT DISTINCT item_id FROM provisioning.intents JOIN provisioning.outcomes USING (intent_id, company_uuid) "
+        f"WHERE company_uuid = {literal(company_uuid)} AND plan_id = {literal(plan_id)} "
+        "AND outcome IN ('done', 'nothing_to_do')"
+    ).fetchall()
+    return frozenset(item_id for (item_id,) in rows)
 
 
 def begun_since(connection: duckdb.DuckDBPyConnection, company_uuid: str, since: datetime) -> list[Begun]:

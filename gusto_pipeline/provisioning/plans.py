@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -103,9 +103,9 @@ class Plan:
     def id(self) -> str:
         return self.hash[:12]
 
-    def holds(self, now: Plan) -> bool:
-        """Whether the facts `now` still ask for exactly these items. Questions may have been answered meanwhile."""
-        return self.company_uuid == now.company_uuid and not compare(self, now)
+    def without(self, done: Collection[str]) -> Plan:
+        """What is left of it when the items of these ids are done."""
+        return replace(self, items=tuple(item for item in self.items if item.id not in done))
 
 
 def answered(plan: Plan, said: Mapping[str, Said]) -> Plan:
@@ -193,6 +193,20 @@ def compare(old: Plan, new: Plan) -> Difference:
     after = {_canonical(vars(item)): item for item in new.items}
     gone = tuple(item for key, item in before.items() if key not in after)
     return Difference(gone, tuple(item for key, item in after.items() if key not in before))
+
+
+def since(made: Plan, now: Plan, done: Collection[str] = ()) -> Difference:
+    """How the facts `now` ask for other items than a plan has left, of whose items those with the ids `done` are done.
+
+    What follows from these for the same person in the same app is no difference, and questions may have been answered.
+    """
+    changed = compare(made.without(done), now)
+    touched = {_about(item) for item in made.items if item.id in done}
+    return Difference(changed.gone, tuple(item for item in changed.come if _about(item) not in touched))
+
+
+def _about(item: Item) -> tuple[str, str | None]:
+    return item.app, item.person_id or item.account_id
 
 
 def in_order(items: Sequence[Item], identity_providers: frozenset[str]) -> tuple[Item, ...]:

@@ -20,7 +20,6 @@ from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.sandbox.apps import SimulatedApp, running_apps
 from gusto_pipeline.sync import open_store
 from gusto_pipeline_tests.conftest import Pipeline, Said, connected
-from gusto_pipeline_tests.provisioning.connected import withdraw_invitations
 
 APPS = ("asana", "okta")
 
@@ -59,8 +58,6 @@ def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Office]:
                         since = datetime.fromisoformat(f"{person['spells'][0]['hire_date']}T12:00+00:00")
                         directory, name = apps[slug].directory, (person["first_name"], person["last_name"])
                         directory.add(person["work_email"], *name, created_at=since, last_seen=since)
-            for app in apps.values():
-                withdraw_invitations(app.directory)
             lines = [f"    {slug}: {{base_url: '{app.base_url}', mode: auto}}\n" for slug, app in apps.items()]
             Path("pipeline.yaml").write_text("provisioning:\n  apps:\n" + "".join(lines), encoding="utf-8")
             settings, store = load_settings(), open_store(pipeline.settings)

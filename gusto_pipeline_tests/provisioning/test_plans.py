@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from gusto_pipeline.provisioning import plans
-from gusto_pipeline.provisioning.plans import Item, Plan, PlanError, compare, in_order, read_plan, write_plan
+from gusto_pipeline.provisioning.plans import Item, Plan, PlanError, compare, in_order, read_plan, since, write_plan
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -111,10 +111,17 @@ def test_a_new_account_under_another_address_is_another_item():
 
 
 def test_a_plan_holds_while_the_facts_ask_for_the_same():
-    assert plan(item()).holds(plan(item(), questions=(item(mode="ask"),)))
-    assert not plan(item()).holds(plan(item(), item(person_id="p2")))
-    assert not plan(item()).holds(plan(item(reason="Left on 2026-11-19.")))
-    assert not plan(item()).holds(plan(item(), company_uuid="c2"))
+    assert not since(plan(item()), plan(item(), questions=(item(mode="ask"),)))
+    assert since(plan(item()), plan(item(), item(person_id="p2")))
+    assert since(plan(item()), plan(item(reason="Left on 2026-11-19.")))
+
+
+def test_a_plan_holds_when_it_has_been_carried_out_in_part():
+    done, left, follows = item(), item(person_id="p2"), item(action="delete", due_at="2026-12-20T08:00:00+00:00")
+    assert not since(plan(done, left), plan(left, follows), {done.id})
+    assert since(plan(done, left), plan(follows), {done.id}).gone == (left,)
+    news = item(person_id="p3")
+    assert since(plan(done, left), plan(left, news), {done.id}).come == (news,)
 
 
 def test_two_plans_differ_in_what_went_and_came():
