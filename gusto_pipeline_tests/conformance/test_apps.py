@@ -90,7 +90,7 @@ SIGN_IN = r"^POST /.*token$"
 # What a document leaves out of the API it describes: requests that nothing can be checked of.
 LEFT_OUT: dict[str, tuple[str, ...]] = {
     "docusign": ("^GET /oauth/userinfo$",),
-    "github": ("^GET /orgs/[^/]+$", "^POST /graphql$"),
+    "github": ("^GET /orgs/[^/]+$", "^GET /user/[0-9]+$", "^POST /graphql$"),
     "microsoft_365": ("/v1.0/groups", "^GET /v1.0/organization$", "^GET /v1.0/roleManagement/"),
     "okta": ("/api/v1/groups", "^GET /api/v1/iam/"),
     "sauce_labs": ("^(GET|POST) /team-management/v1/users/.+", "/membership/$"),

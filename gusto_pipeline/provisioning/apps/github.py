@@ -26,10 +26,11 @@ from gusto_pipeline.provisioning.signin import Consent, Field, oauth
 INVITATION = "invitation:"
 INVITATION_LIFE = timedelta(days=7)
 ROLES = {"direct_member": "Member", "admin": "Owner", "billing_manager": "Billing manager"}
+PERSON = "databaseId name email organizationVerifiedDomainEmails(login: $org)"
+MEMBER = f"query($org: String!, $login: String!) {{user(login: $login) {{{PERSON}}}}}"
 MEMBERS = (
-    "query($org: String!, $after: String) {organization(login: $org) {membersWithRole(first: 100, after: $after) {"
-    "totalCount pageInfo {hasNextPage endCursor} "
-    "nodes {databaseId name email organizationVerifiedDomainEmails(login: $org)}}}}"
+    "query($org: String!, $after: String) {organization(login: $org) {membersWithRole(first: 100, after: $after) "
+    f"{{totalCount pageInfo {{hasNextPage endCursor}} nodes {{{PERSON}}}}}}}}}"
 )
 
 
@@ -44,8 +45,23 @@ def accounts(session: Session) -> Iterator[Account]:
 
     Invitations come first because only an owner sees them: to anybody else GitHub lists some of the members.
     """
-    invited, failed = (map(_invitation, _rows(session, name)) for name in ("invitations", "failed_invitations"))
+    invited, failed = _invitations(session)
     return and_invited(chain(invited, _members(session)), failed)
+
+
+def account(session: Session, account_id: str) -> Account | None:
+    if account_id.startswith(INVITATION):
+        return next((one for one in chain(*_invitations(session)) if one.id == account_id), None)
+    try:
+        user = session.get(f"/user/{account_id}")
+        membership = session.get(f"{_org(session)}/memberships/{user['login']}")
+    except errors.NotFoundError:
+        session.get(f"{_org(session)}/invitations", {"per_page": 1})  # proves that we would see them
+        return None
+    if membership["state"] != "active":
+        return None  # listed as an invitation
+    admins = _admins(session) if membership["role"] == "admin" else set()
+    return _member(user, (_graphql(session, MEMBER, login=user["login"]) or {}).get("user") or {}, admins)
 
 
 def create(session: Session, new: NewAccount) -> None:
@@ -121,25 +137,41 @@ def _rows(session: Session, what: str, **query: str) -> Iterator[Row]:
 
 def _members(session: Session) -> Iterator[Account]:
     people, total = _people(session)
-    admins = {user["id"] for user in _rows(session, "members", role="admin")}
+    admins = _admins(session)
     members = (_member(row, people.get(row["id"], {}), admins) for row in _rows(session, "members"))
     yield from counted("GitHub", members, lambda: total)
+
+
+def _admins(session: Session) -> set[int]:
+    return {user["id"] for user in _rows(session, "members", role="admin")}
+
+
+def _invitations(session: Session) -> tuple[Iterator[Account], Iterator[Account]]:
+    """The open ones, and those that failed."""
+    open_, failed = (map(_invitation, _rows(session, name)) for name in ("invitations", "failed_invitations"))
+    return open_, failed
 
 
 def _people(session: Session) -> tuple[dict[int, Row], int | None]:
     """Who the members are, by their number, and how many there are."""
     people, after = dict[int, Row](), None
-    while True:
-        body = {"query": MEMBERS, "variables": {"org": session.record["org"], "after": after}}
-        try:
-            answer = session.json(session.send("POST", "/graphql", json=body, reads=True))
-        except errors.NotFoundError:
-            return {}, None
-        page = answer["data"]["organization"]["membersWithRole"]
+    while data := _graphql(session, MEMBERS, after=after):
+        page = data["organization"]["membersWithRole"]
         people |= {node["databaseId"]: node for node in page["nodes"] if node}
         if not page["pageInfo"]["hasNextPage"]:
             return people, page["totalCount"]
         after = page["pageInfo"]["endCursor"]
+    return {}, None
+
+
+def _graphql(session: Session, query: str, **variables: str | None) -> Row | None:
+    """None where the server has no GraphQL."""
+    body = {"query": query, "variables": {"org": session.record["org"], **variables}}
+    try:
+        data: Row = session.json(session.send("POST", "/graphql", json=body, reads=True))["data"]
+    except errors.NotFoundError:
+        return None
+    return data
 
 
 def _login(account: Account) -> str:

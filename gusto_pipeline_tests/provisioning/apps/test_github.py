@@ -45,7 +45,7 @@ def test_members_are_owners_or_members_with_names_and_addresses_on_the_verified_
 def test_one_member_looks_as_in_the_list():
     with connected_to("github") as (session, _):
         for listed in list(github.accounts(session))[:8]:
-            assert github.APP.account(session, listed.id) == listed
+            assert github.account(session, listed.id) == listed
 
 
 @pytest.mark.parametrize(("name", "shown"), [("Ivy Irwin", "Ivy Irwin"), (None, "ivy-tea")])
@@ -73,7 +73,7 @@ def test_a_server_without_graphql_leaves_members_without_addresses():
         members = [a for a in actions.read_accounts(session).accounts if a.status is Status.ACTIVE]
         assert members
         assert all(member.user_name and not member.emails for member in members[:3])
-        assert github.APP.account(session, members[0].id)
+        assert github.account(session, members[0].id)
 
 
 def test_a_missing_graphql_scope_is_named():
