@@ -9,6 +9,7 @@ resources and parquet files.
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
@@ -200,3 +201,4 @@ if __name__ == "__main__":
         case [name, folder, place]:
             contenders: dict[str, Any] = {"pipeline": pipeline, "dlt": dlt, "dlt_tuned": partial(dlt, tuned=True)}
             print(json.dumps(contenders[name](Path(folder), **json.loads(place))))
+            gc.freeze()  # or Python, on its way out, looks for cycles in all that was imported

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shlex
@@ -161,6 +162,8 @@ def main() -> None:
             raise
         complain(not_written(load_settings().home, found))
         sys.exit(1)
+    finally:
+        gc.freeze()  # or Python, on its way out, looks for cycles in all that was imported: up to half a second
 
 
 @app.command()
