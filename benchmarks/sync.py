@@ -116,6 +116,7 @@ def sandbox() -> None:
 
 def pipeline(folder: Path, base_url: str, tokens: dict[str, str]) -> dict[str, Any]:
     """Sync with gusto_pipeline, companies side by side; gives rows per table and seconds."""
+    import httpcore  # noqa: F401  httpx imports it for its first request
     import httpx
 
     from gusto_pipeline.config import Settings
