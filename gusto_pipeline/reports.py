@@ -265,7 +265,11 @@ def points(values: Sequence[float], width: int = 96, height: int = 22) -> str:
 
 def told(text: object) -> Markup:
     """A text, escaped, with commands in it shown as such."""
-    return Markup(re.sub(r"gusto-pipeline(?: [\w-]+)+", r"<code>\g<0></code>", str(escape(text))))
+    return Markup(_COMMAND.sub(r"<code>\g<0></code>", str(escape(text))))
+
+
+# An answer's ids may hold anything; it ends with the reason.
+_COMMAND = re.compile(r"gusto-pipeline(?:(?: (?!gusto-pipeline)\S+)+? --why …|(?: [\w-]+)+)")
 
 
 def _shown(kind: str, value: float) -> str:

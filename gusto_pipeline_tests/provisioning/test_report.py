@@ -571,6 +571,12 @@ def test_any_text_is_escaped_and_only_commands_are_set_apart(text):
     assert set(re.findall(r"<[^>]*>?", shown)) <= {"<code>", "</code>"}
 
 
+def test_a_command_is_shown_whole_whatever_the_ids_in_it_are():
+    asked = "It is theirs: gusto-pipeline accounts match box id:1@a.b 7 --why … It is not: gusto-pipeline plan. Done."
+    commands = ["gusto-pipeline accounts match box id:1@a.b 7 --why …", "gusto-pipeline plan"]
+    assert re.findall("<code>(.*?)</code>", told(asked)) == commands
+
+
 def test_birth_dates_phones_and_numbers_of_the_state_are_nowhere(rare):
     book = openpyxl.load_workbook(rare.report.workbook)
     cells = [str(cell.value) for ws in book for row in ws for cell in row if cell.value]
