@@ -161,11 +161,11 @@ def answers(connection: duckdb.DuckDBPyConnection, company_uuid: str) -> dict[st
     """The last word on each item and question, by id. A yes is used up when it was carried out."""
     rows = connection.execute(
         "SELECT item_id, approved, who, approved_at, coalesce(why, '') FROM (FROM provisioning.approvals "
-        "  WHERE company_uuid = $1 QUALIFY row_number() OVER (PARTITION BY item_id ORDER BY rowid DESC) = 1) a "
+        f"  WHERE company_uuid = {literal(company_uuid)} "
+        "  QUALIFY row_number() OVER (PARTITION BY item_id ORDER BY rowid DESC) = 1) a "
         "WHERE NOT approved OR NOT EXISTS (FROM provisioning.intents i JOIN provisioning.outcomes o USING (intent_id) "
-        "  WHERE i.company_uuid = $1 AND i.item_id = a.item_id AND i.intended_at > a.approved_at "
-        "  AND o.outcome IN ('done', 'nothing_to_do'))",
-        [company_uuid],
+        f"  WHERE i.company_uuid = {literal(company_uuid)} AND i.item_id = a.item_id AND i.intended_at > a.approved_at "
+        "  AND o.outcome IN ('done', 'nothing_to_do'))"
     ).fetchall()
     return {item: Said(*said) for item, *said in rows}
 
@@ -175,8 +175,8 @@ def apps_with_removals(connection: duckdb.DuckDBPyConnection, company_uuid: str)
     rows = connection.execute(
         "SELECT DISTINCT i.app FROM provisioning.intents i JOIN provisioning.outcomes o USING (intent_id) "
         "JOIN provisioning.approvals a ON a.item_id = i.item_id AND a.company_uuid = i.company_uuid AND a.approved "
-        "WHERE i.company_uuid = $1 AND o.outcome = 'done' AND i.action IN ('suspend', 'delete', 'cancel_invitation')",
-        [company_uuid],
+        f"WHERE i.company_uuid = {literal(company_uuid)} AND o.outcome = 'done' "
+        "AND i.action IN ('suspend', 'delete', 'cancel_invitation')"
     ).fetchall()
     return frozenset(row[0] for row in rows)
 
@@ -184,8 +184,9 @@ def apps_with_removals(connection: duckdb.DuckDBPyConnection, company_uuid: str)
 def latest(connection: duckdb.DuckDBPyConnection, company_uuid: str) -> datetime | None:
     """The last instant at which anything was written down here; None before the first."""
     times = (("intents", "intended_at"), ("outcomes", "ended_at"), ("approvals", "approved_at"))
-    each = [f"(SELECT max({name}) FROM provisioning.{table} WHERE company_uuid = $1)" for table, name in times]
-    return connection.execute(f"SELECT greatest({', '.join(each)})", [company_uuid]).fetchall()[0][0]
+    of_company = f"company_uuid = {literal(company_uuid)}"
+    each = [f"(SELECT max({name}) FROM provisioning.{table} WHERE {of_company})" for table, name in times]
+    return connection.execute(f"SELECT greatest({', '.join(each)})").fetchall()[0][0]
 
 
 @dataclass(frozen=True)
