@@ -459,7 +459,7 @@ def _alive_elsewhere(
     """By app the accounts of the same tenant that are somebody's who works for another company of ours, and why."""
     elsewhere: dict[str, dict[str, str]] = defaultdict(dict)
     for app, account_id, name in connection.execute(
-        "WITH tenants AS (SELECT company_uuid, app, max_by(tenant_id, read_at) AS tenant "
+        "WITH tenants AS (SELECT company_uuid, app, max_by(tenant_id, rowid) AS tenant "
         "  FROM provisioning.account_reads WHERE complete GROUP BY ALL), "
         f"ours AS (FROM tenants WHERE {of_apps(company, apps)}) "
         "SELECT l.app, l.account_id, any_value(p.name) FROM provisioning.links l "

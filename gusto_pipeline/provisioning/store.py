@@ -163,7 +163,8 @@ def store_failed_read(
 def last_count(connection: duckdb.DuckDBPyConnection, company: str, app: str) -> int | None:
     """How many accounts the last complete list had; None before the first."""
     return connection.execute(
-        f"SELECT max_by(accounts, read_at) FROM provisioning.account_reads WHERE complete AND {of(company, app)}"
+        # The last is the one that was written down last, whatever the clock said.
+        f"SELECT max_by(accounts, rowid) FROM provisioning.account_reads WHERE complete AND {of(company, app)}"
     ).fetchall()[0][0]
 
 

@@ -125,6 +125,13 @@ def test_a_list_that_lost_more_than_a_fifth_is_only_taken_if_asked_to(hr, before
     assert audit == ([("slack", "shorter list accepted", "Kim", NOW + HOUR, said)] if refused else [])
 
 
+def test_a_list_is_compared_with_the_last_that_was_taken_also_when_the_clock_was_set_back_before(hr):
+    store(hr, numbered(25), NOW)
+    store(hr, numbered(19), NOW - HOUR, removed=[account.id for account in numbered(25)[19:]])
+    store(hr, numbered(19), NOW + HOUR)
+    assert stored(hr) == [account.id for account in numbered(19)]
+
+
 @pytest.mark.parametrize(
     ("now", "ours", "refused"), [(70, 30, False), (70, 13, False), (70, 12, True), (0, 100, False), (0, 99, True)]
 )

@@ -13,7 +13,7 @@ WHERE company_uuid = getvariable('company') AND merged_into IS NULL;
 CREATE OR REPLACE TEMP TABLE reads AS
 SELECT
     app, min(read_at) FILTER (complete) AS first_good, max(read_at) FILTER (complete) AS last_good,
-    max_by(tenant_name, read_at) FILTER (complete) AS tenant
+    max_by(tenant_name, rowid) FILTER (complete) AS tenant
 FROM provisioning.account_reads
 WHERE company_uuid = getvariable('company')
 GROUP BY app;
