@@ -28,7 +28,7 @@ from gusto_pipeline.provisioning.evidence import (
     prepare_comparison,
     prepare_phones,
 )
-from gusto_pipeline.provisioning.store import insert, of, script
+from gusto_pipeline.provisioning.store import insert, of, of_apps, script
 from gusto_pipeline.warehouse.flatten import literal
 
 # Points of one kind of evidence alone; a name's are of a name spelled alike. Each further kind adds some.
@@ -120,14 +120,14 @@ def match(
     if not apps:
         return
     domains = [tuple(domain.lower() for domain in group) for group in domains]
-    of_apps = f"company_uuid = {literal(company)} AND app IN ({', '.join(map(literal, apps))})"
+    where = of_apps(company, apps)
     found: dict[str, list[_Finding]] = defaultdict(list)
     for finding in _find(connection, company, apps, domains, now.date()):
         found[finding.app].append(finding)
-    links = _by_app(connection, f"SELECT app, account_id, person_id FROM provisioning.links WHERE {of_apps}")
+    links = _by_app(connection, f"SELECT app, account_id, person_id FROM provisioning.links WHERE {where}")
     # Whether each account is more than a remnant in the app's bin.
     alive = f"status <> '{Status.DELETED}'"
-    living = _by_app(connection, f"SELECT app, account_id, {alive} FROM provisioning.accounts WHERE {of_apps}")
+    living = _by_app(connection, f"SELECT app, account_id, {alive} FROM provisioning.accounts WHERE {where}")
     new: list[_Finding] = []
     maybe: list[tuple[_Finding, Outcome, str]] = []
     for app, findings in found.items():
@@ -146,7 +146,7 @@ def match(
         "link_history",
         ({k: v for k, v in f.row(company, why=f.sentence(), **history).items() if k != "score"} for f in new),
     )
-    connection.execute(f"DELETE FROM provisioning.candidates WHERE {of_apps}")
+    connection.execute(f"DELETE FROM provisioning.candidates WHERE {where}")
     given = {(f.app, f.account) for f in new}
     said_of = {(f.app, f.account, f.person) for f, *_ in maybe}
     for app, account, person, _ in _parted(connection, company):

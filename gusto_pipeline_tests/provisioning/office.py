@@ -784,3 +784,12 @@ _RECORDS = {name: type_ for name, type_ in _TEXT.items() if name not in ("name",
     "employments": "STRUCT(first_day DATE, last_day DATE)[]", "leaves": "STRUCT(first_day DATE, last_day DATE)[]",
     "onboarded": "BOOLEAN", "listed": "BOOLEAN",
 }  # fmt: skip
+
+
+@contextmanager
+def at_work(memory: Memory, start: datetime) -> Iterator[Office]:
+    """The company from `start` on, in place of what `reconcile` reads and calls."""
+    office = Office(memory, start)
+    with pytest.MonkeyPatch.context() as patch:
+        office.replace_parts(patch)
+        yield office

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from gusto_pipeline.provisioning.account import Status
 from gusto_pipeline.provisioning.links import Mark
-from gusto_pipeline_tests.provisioning.office import DAY, HOUR, MINUTE, PEOPLE, SECOND, Memory, Office
+from gusto_pipeline_tests.provisioning.office import DAY, HOUR, MINUTE, PEOPLE, SECOND, Memory, Office, at_work
 
 HISTORIES = int(os.environ.get("GUSTO_HISTORIES", "240"))
 STARTS = (  # about the days on which California's clocks change, and others
@@ -123,9 +123,7 @@ def memory() -> Iterator[Memory]:
 
 
 def live_through(memory: Memory, start: datetime, days: list[Any]) -> None:
-    office = Office(memory, start)
-    with pytest.MonkeyPatch.context() as patch:
-        office.replace_parts(patch)
+    with at_work(memory, start) as office:
         office.sweep()
         for personal, shared, run in days:
             for event, person, slug in (*personal, shared, run):

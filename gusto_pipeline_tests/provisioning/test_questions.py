@@ -21,7 +21,7 @@ from gusto_pipeline.provisioning.account import Status
 from gusto_pipeline.provisioning.decisions import ANSWERS, BY_HAND, CALLS, RULES, Action, Mode
 from gusto_pipeline.provisioning.planning import INVITATIONS, how_to_answer
 from gusto_pipeline.provisioning.plans import Item, PlanError
-from gusto_pipeline_tests.provisioning.office import COMPANY, DAY, HOUR, MINUTE, Human, Memory, Office
+from gusto_pipeline_tests.provisioning.office import COMPANY, DAY, HOUR, MINUTE, Human, Memory, Office, at_work
 
 START = datetime(2026, 6, 15, 19, tzinfo=UTC)
 MEMORY = Memory()
@@ -29,9 +29,7 @@ MEMORY = Memory()
 
 @pytest.fixture
 def office() -> Iterator[Office]:
-    made = Office(MEMORY, START)
-    with pytest.MonkeyPatch.context() as patch:
-        made.replace_parts(patch)
+    with at_work(MEMORY, START) as made:
         yield made
 
 

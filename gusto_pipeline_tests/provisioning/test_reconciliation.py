@@ -26,6 +26,7 @@ from gusto_pipeline_tests.provisioning.office import (
     Human,
     Memory,
     Office,
+    at_work,
     end_of_access,
 )
 
@@ -35,9 +36,7 @@ MEMORY = Memory()
 
 @pytest.fixture
 def office() -> Iterator[Office]:
-    made = Office(MEMORY, START)
-    with pytest.MonkeyPatch.context() as patch:
-        made.replace_parts(patch)
+    with at_work(MEMORY, START) as made:
         yield made
 
 
