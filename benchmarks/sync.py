@@ -1,8 +1,8 @@
 """The employees of ten companies, over HTTP, into DuckDB: our sync beside dlt's REST API source.
 
 Both ask a process of its own, which replays the sandbox's answers, for the same pages with the same parameters. The
-processes are measured whole; at this size much of that is starting Python and importing, so the sync itself is shown as
-well. Ours keeps every raw record, checks the rows and logs each sync besides. dlt flattens in its own way and runs
+goal is for the sync itself: at this size most of a process is starting Python and importing, which a Dagster process
+does once for all its syncs. Whole processes are shown as well. Ours keeps every raw record, checks the rows and logs each sync besides. dlt flattens in its own way and runs
 twice: as its tutorial on REST APIs shows it (https://dlthub.com/docs/tutorial/rest-api), and tuned, with parallel
 resources and parquet files.
 """
@@ -56,10 +56,13 @@ def rows(quick: bool) -> list[Row]:
 def _beside(peer: str, time_: str, ours: list[Run], theirs: list[Run]) -> Iterator[Row]:
     name = f"{time_} sync, {COMPANIES} × {PEOPLE} employees, {LATENCY * 1000:.0f} ms away"
     we, they = typical(ours), typical(theirs)
-    yield Row(name, "wall", f"{we.wall:.2f} s", f"{peer} {they.wall:.2f} s", ratio(theirs, ours, "wall"), GOALS[time_])
     inside, outside = ([run.said["seconds"] for run in runs] for runs in (ours, theirs))
     times = median(they / we for we, they in zip(inside, outside, strict=True))
-    yield Row(name, "wall, imports done", f"{median(inside):.2f} s", f"{peer} {median(outside):.2f} s", times, "")
+    alone = (f"{median(inside):.2f} s", f"{peer} {median(outside):.2f} s", times)
+    yield Row(name, "wall, imports done", *alone, GOALS[time_])
+    yield Row(
+        name, "wall, whole process", f"{we.wall:.2f} s", f"{peer} {they.wall:.2f} s", ratio(theirs, ours, "wall"), ""
+    )
     yield Row(name, "CPU", f"{we.cpu:.2f} s", f"{peer} {they.cpu:.2f} s", ratio(theirs, ours, "cpu"), "")
     yield Row(name, "peak memory", f"{we.peak:.0f} MB", f"{peer} {they.peak:.0f} MB", ratio(theirs, ours, "peak"), "")
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import version
@@ -19,7 +20,7 @@ from urllib.parse import unquote
 
 import httpx
 import tenacity
-from pydantic_core import from_json
+from pydantic_core import SchemaValidator, ValidationError, core_schema, from_json
 
 from gusto_pipeline.clock import Clock, ServerTime, utcnow
 from gusto_pipeline.gusto.errors import (
@@ -35,6 +36,8 @@ from gusto_pipeline.gusto.errors import (
 from gusto_pipeline.gusto.rate_window import RateWindow
 from gusto_pipeline.tls import trusted
 
+_PRODUCT = f"gusto-pipeline/{version('gusto-pipeline')}"
+_RECORDS = SchemaValidator(core_schema.list_schema(core_schema.typed_dict_schema({}, extra_behavior="ignore")))
 PASSING = {500, 502, 503, 504}  # failures of the moment
 RESERVE = 20  # requests a minute that bulk work leaves to people who wait for an answer
 
@@ -109,7 +112,7 @@ class GustoClient:
             verify=trusted(base_url),
             headers={
                 "Accept": "application/json",
-                "User-Agent": f"gusto-pipeline/{version('gusto-pipeline')}",
+                "User-Agent": _PRODUCT,
                 "X-Gusto-API-Version": api_version,
             },
             timeout=timeout,
@@ -236,12 +239,12 @@ class GustoClient:
         rows = 0
         if body or response.status_code == 200:
             try:
-                value = from_json(body, allow_inf_nan=False)  # in half the time of json.loads
+                length = _length(body)
             except ValueError:
                 raise _malformed(path, query, "is not JSON, or was cut short", request_id) from None
-            if not isinstance(value, list | dict):
+            if length is None:
                 raise _malformed(path, query, "is neither a list nor an object", request_id)
-            rows = len(value) if isinstance(value, list) else 1
+            rows = length
 
         def number(header: str) -> int | None:
             text = headers.get(header)
@@ -333,6 +336,14 @@ def _worth_retrying(error: BaseException, method: str) -> bool:
         case MalformedAnswerError():
             return method == "GET"
     return False
+
+
+def _length(body: bytes) -> int | None:
+    """The length of a list, 1 for an object, None for anything else. Raises ValueError if the body is no JSON."""
+    with suppress(ValidationError):
+        return len(_RECORDS.validate_json(body))  # makes no objects of what is in the records: a third of the time
+    value = from_json(body, allow_inf_nan=False)
+    return len(value) if isinstance(value, list) else 1 if isinstance(value, dict) else None
 
 
 def _malformed(path: str, query: Mapping[str, str], what: str, request_id: str | None) -> MalformedAnswerError:

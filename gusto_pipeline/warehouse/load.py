@@ -32,6 +32,7 @@ from gusto_pipeline.warehouse.flatten import (
     structures,
     text,
 )
+from gusto_pipeline.warehouse.warehouse import define, describe
 
 # Bytes of answers landed at a time, so that memory does not grow with a company.
 _BATCH = 64 * 1024 * 1024
@@ -155,6 +156,8 @@ def _load_source(
             _keep_raw(connection, table, pages)
             for table_rows in tables:
                 _insert(connection, table_rows, table, pages)
+        if bare := _bare(connection, tables):
+            define(connection, ";".join(map(describe, bare)))
         drift = _drift(connection, table, looking.result(), seen_at)
     keys, orphans = _keys(connection, tables, of_companies), _orphans(connection, tables, of_companies)
     for table_rows in tables:
@@ -177,6 +180,15 @@ def _load_source(
         done[company].checks.append(_total(landing, landed[company], done[company].rows))
         if company in drift:
             done[company].drift[table.name] = drift[company]
+
+
+def _bare(connection: duckdb.DuckDBPyConnection, tables: Iterable[Rows]) -> list[Rows]:
+    """The tables whose comments are not written yet."""
+    found = connection.execute(
+        "FROM duckdb_tables() SELECT table_name "
+        "WHERE database_name = current_database() AND schema_name = 'staging' AND comment IS NULL"
+    ).fetchall()
+    return [table_rows for table_rows in tables if (table_rows.table.name,) in found]
 
 
 def _counts(
@@ -214,17 +226,19 @@ def _orphans(
     connection: duckdb.DuckDBPyConnection, tables: Iterable[Rows], of_companies: str
 ) -> Counter[tuple[str, str]]:
     """By table and company: rows whose parent record is not there."""
-    alone = []
+    links, parents = [], {}
     for table_rows in tables:
         if parent := table_rows.parent_by_uuid:
-            link, own = quote(table_rows.links[0]), f"FROM {table_rows.staging} WHERE {of_companies}"
-            links = f"SELECT company_uuid, {link} AS uuid {own} AND {link} IS NOT NULL"
-            parents = f"FROM {parent.staging} WHERE {of_companies}"
-            alone.append(
-                f"SELECT {literal(table_rows.table.name)} AS name, company_uuid, count(*) "
-                f"FROM ({links}) ANTI JOIN ({parents}) USING (company_uuid, uuid) GROUP BY ALL"
-            )
-    found = connection.execute(" UNION ALL ".join(alone)).fetchall() if alone else []
+            name, of, link = literal(table_rows.table.name), literal(parent.table.name), quote(table_rows.links[0])
+            own = f"FROM {table_rows.staging} WHERE {of_companies} AND {link} IS NOT NULL"
+            links.append(f"SELECT {name} AS name, {of} AS parent, company_uuid, {link} AS uuid {own}")
+            parents[of] = f"SELECT {of} AS parent, company_uuid, uuid FROM {parent.staging} WHERE {of_companies}"
+    if not links:
+        return Counter()
+    found = connection.execute(
+        f"SELECT name, company_uuid, count(*) FROM ({' UNION ALL '.join(links)}) "
+        f"ANTI JOIN ({' UNION ALL '.join(parents.values())}) USING (parent, company_uuid, uuid) GROUP BY ALL"
+    ).fetchall()
     return Counter({(name, company): number for name, company, number in found})
 
 

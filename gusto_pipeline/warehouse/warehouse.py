@@ -127,18 +127,21 @@ class Warehouse:
             yield connection
 
     def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Bring schemas, tables, comments and views in line with the catalog; cheap when they already are."""
+        """Bring schemas, tables, comments and views in line with the catalog; cheap when they already are.
+
+        The comments of a new file's tables come with their first rows: they are half of what making it costs.
+        """
         script, fingerprint = _script(self.tables)
         try:
             known = connection.execute("FROM meta.catalog").fetchall()
         except duckdb.CatalogException:  # a new file
-            connection.execute(script)
+            define(connection, script)
         else:
             if known == [(fingerprint,)]:
                 return
             for table_rows in self.rows():
                 connection.execute(";".join(_additions(table_rows)))
-            connection.execute(script)
+            define(connection, ";".join([script, *map(describe, self.rows())]))
         connection.execute(f"DELETE FROM meta.catalog; INSERT INTO meta.catalog VALUES ('{fingerprint}')")
 
 
@@ -179,7 +182,8 @@ def _attached(path: Path, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection
 def _script(tables: tuple[Table, ...]) -> tuple[str, str]:
     """The statements that make a warehouse of `tables`, and their fingerprint; made once a process."""
     script = ";\n".join(_statements(tables))
-    return script, sha256(script.encode()).hexdigest()
+    comments = [describe(table_rows) for table in tables for table_rows in rows(table)]
+    return script, sha256("\n".join([script, *comments]).encode()).hexdigest()
 
 
 def _statements(tables: Sequence[Table]) -> Iterator[str]:
@@ -193,19 +197,24 @@ def _statements(tables: Sequence[Table]) -> Iterator[str]:
         )
     staging = [table_rows for table in tables for table_rows in rows(table)]
     for table_rows in staging:
-        yield from _table_statements(table_rows)
+        columns = ", ".join(f"{quote(column.name)} {column.type}" for column in table_rows.columns)
+        yield f"CREATE TABLE IF NOT EXISTS {table_rows.staging} ({columns})"
     for name, select in flat.views(staging).items():
         yield f"CREATE OR REPLACE VIEW flat.{quote(name)} AS {select}"
 
 
-def _table_statements(table_rows: Rows) -> Iterator[str]:
-    """DDL of one staging table."""
+def define(connection: duckdb.DuckDBPyConnection, statements: str) -> None:
+    """Run statements that make or describe tables. There is nothing to optimize in them, and looking takes a third."""
+    connection.execute(f"PRAGMA disable_optimizer; {statements}; PRAGMA enable_optimizer")
+
+
+def describe(table_rows: Rows) -> str:
+    """The statements that say what a staging table and its columns hold."""
     name = table_rows.staging
-    columns = ", ".join(f"{quote(column.name)} {column.type}" for column in table_rows.columns)
-    yield f"CREATE TABLE IF NOT EXISTS {name} ({columns})"
-    yield f"COMMENT ON TABLE {name} IS {literal(table_rows.table.comment)}"
+    comments = [f"COMMENT ON TABLE {name} IS {literal(table_rows.table.comment)}"]
     for column in table_rows.columns:
-        yield f"COMMENT ON COLUMN {name}.{quote(column.name)} IS {literal(column.comment)}"
+        comments.append(f"COMMENT ON COLUMN {name}.{quote(column.name)} IS {literal(column.comment)}")
+    return ";\n".join(comments)
 
 
 def _additions(table_rows: Rows) -> Iterator[str]:

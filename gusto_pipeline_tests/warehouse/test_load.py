@@ -322,14 +322,31 @@ def test_one_companys_load_leaves_the_other_companys_rows(warehouse, tmp_path):
     assert sorted(found) == [("another",), (COMPANY,)]
 
 
-def test_every_table_and_column_has_a_comment(warehouse):
+def without_comment(warehouse: Warehouse, table: Table) -> list[str]:
+    names = ", ".join(f"'{of.table.name}'" for of in rows(table))
     with warehouse.read() as connection:
         bare = connection.execute(
-            "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'staging' AND comment IS NULL "
-            "UNION ALL SELECT table_name || '.' || column_name FROM duckdb_columns() "
-            "WHERE schema_name = 'staging' AND comment IS NULL"
+            f"SELECT table_name FROM duckdb_tables() WHERE table_name IN ({names}) AND schema_name = 'staging' "
+            "AND comment IS NULL UNION ALL SELECT table_name || '.' || column_name FROM duckdb_columns() "
+            f"WHERE table_name IN ({names}) AND schema_name = 'staging' AND comment IS NULL"
         ).fetchall()
-    assert bare == []
+    return [name for (name,) in bare]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_sources_tables_and_columns_have_comments_once_it_was_loaded(warehouse, tmp_path, source):
+    table = SOURCES[source].table
+    assert without_comment(warehouse, table)
+    load_landed(warehouse, landing(tmp_path, table, [[]]))
+    assert without_comment(warehouse, table) == []
+
+
+def test_a_newer_catalogs_comments_replace_those_that_are_there(warehouse, tmp_path):
+    table = SOURCES["locations"].table
+    load_records(warehouse, tmp_path, "locations", [])
+    with Warehouse(warehouse.path, [dataclasses.replace(table, comment="Where people work")]).write() as connection:
+        found = connection.execute("SELECT comment FROM duckdb_tables() WHERE table_name = 'locations'").fetchall()
+    assert ("Where people work",) in found
 
 
 def test_a_column_a_newer_catalog_adds_is_added_to_the_table_that_exists(tmp_path):
