@@ -2,9 +2,9 @@
 
 Both ask a process of its own, which replays the sandbox's answers, for the same pages with the same parameters. The
 goal is for the sync itself: at this size most of a process is starting Python and importing, which a Dagster process
-does once for all its syncs. Whole processes are shown as well. Ours keeps every raw record, checks the rows and logs each sync besides. dlt flattens in its own way and runs
-twice: as its tutorial on REST APIs shows it (https://dlthub.com/docs/tutorial/rest-api), and tuned, with parallel
-resources and parquet files.
+does once for all its syncs. Whole processes are shown as well. Ours keeps every raw record, checks the rows and logs
+each sync besides. dlt flattens in its own way and runs twice: as its tutorial on REST APIs shows it
+(https://dlthub.com/docs/tutorial/rest-api), and tuned, with parallel resources and parquet files.
 """
 
 from __future__ import annotations
