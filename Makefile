@@ -10,15 +10,17 @@ COMPILE = $(BIN)/uv pip compile --quiet --generate-hashes --universal --no-emit-
 	-c requirements/constraints.txt --override requirements/overrides.txt \
 	--custom-compile-command "make lock"
 
+# Bytecode is kept whatever the environment says: the demo would compile us anew, and so would tests' forty processes.
+export PYTHONDONTWRITEBYTECODE =
+
 demo: .venv/.run
 	@$(BIN)/gusto-pipeline demo
 
 ui: .venv/.run
 	@$(BIN)/gusto-pipeline ui $(if $(wildcard pipeline.yaml),,--demo)
 
-# Bytecode is kept whatever the environment says: tests start some forty processes that would compile us anew.
 test: .venv/.dev
-	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile
 
 lint: .venv/.dev
 	$(BIN)/ruff format --check

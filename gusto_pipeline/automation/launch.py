@@ -1,5 +1,6 @@
 """Running the pipeline from a terminal: the Dagster instance in the home folder, runs with progress, the UI."""
 
+import gc
 import os
 import shutil
 import signal
@@ -72,6 +73,7 @@ def run_job(
         ends = zip(("start", "end"), (companies[0], companies[-1]), strict=True)
         which = {"tags": {f"dagster/asset_partition_range_{end}": company for end, company in ends}}
     dagster.add_event_listener(run_id, listen)
+    gc.freeze()  # or Python looks for cycles in all that was imported, again and again
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     result = job.execute_in_process(
         instance=dagster,
