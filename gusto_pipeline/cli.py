@@ -49,6 +49,7 @@ from gusto_pipeline.sync import (
     find_company,
     open_store,
 )
+from gusto_pipeline.warehouse.flatten import bind
 from gusto_pipeline.warehouse.warehouse import WarehouseError, is_full, not_written
 
 app = typer.Typer(
@@ -631,7 +632,8 @@ def _last_syncs(settings: Settings, company_uuid: str) -> dict[str, dict[str, An
     from gusto_pipeline.sync import open_warehouse
 
     with open_warehouse(settings).read() as connection:
-        found = connection.execute(
+        found = bind(
+            connection,
             "SELECT category, status, finished_at, rows, requests, problem FROM meta.syncs WHERE company_uuid = $1 "
             "QUALIFY row_number() OVER (PARTITION BY category ORDER BY started_at DESC) = 1",
             [company_uuid],

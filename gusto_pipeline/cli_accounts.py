@@ -37,6 +37,7 @@ from gusto_pipeline.provisioning.reconciliation import Decision
 from gusto_pipeline.provisioning.signin import SignIn
 from gusto_pipeline.reconcile import Explained
 from gusto_pipeline.sync import Company, UnknownCompanyError, connected_companies, find_company, open_store
+from gusto_pipeline.warehouse.flatten import bind
 
 commands = typer.Typer()
 
@@ -281,7 +282,8 @@ def accounts_list(
     settings = load_settings()
     of = one_company(settings, company)
     with reconcile.looking(settings) as connection:
-        query = connection.execute(
+        query = bind(
+            connection,
             "SELECT m.app, coalesce(a.emails[1], a.user_name, m.account_id) AS login, a.status, p.name AS person, "
             "m.outcome, k.mark, m.sentence, m.account_id, m.person_id FROM provisioning.matches m "
             "LEFT JOIN provisioning.accounts a USING (company_uuid, app, account_id) "

@@ -22,7 +22,7 @@ from gusto_pipeline.sync import (
     disconnected_companies,
     open_warehouse,
 )
-from gusto_pipeline.warehouse.flatten import quote
+from gusto_pipeline.warehouse.flatten import bind, quote
 from gusto_pipeline.warehouse.publish import publish
 from gusto_pipeline.warehouse.warehouse import Warehouse, WarehouseError
 
@@ -115,8 +115,8 @@ def purge(settings: Settings, company: Company) -> Purged:
             "WHERE column_name = 'company_uuid' AND table_type = 'BASE TABLE' ORDER BY ALL"
         ).fetchall()
         rows = sum(
-            connection.execute(
-                f"DELETE FROM {quote(schema)}.{quote(table)} WHERE company_uuid = $1", [company.uuid]
+            bind(
+                connection, f"DELETE FROM {quote(schema)}.{quote(table)} WHERE company_uuid = $1", [company.uuid]
             ).fetchall()[0][0]
             for schema, table in tables
         )
@@ -162,7 +162,8 @@ def standings(
 def last_good_sync(warehouse: Warehouse, company: str) -> datetime | None:
     """When the last run ended in which every category of the company (its slug) was synced without a failure."""
     with warehouse.read() as connection:
-        row: tuple[datetime | None] = connection.execute(
+        row: tuple[datetime | None] = bind(
+            connection,
             "SELECT max(ended) FROM (SELECT max(finished_at) AS ended "
             "FROM meta.syncs JOIN meta.companies USING (company_uuid) WHERE company = $1 "
             "GROUP BY coalesce(nullif(run_id, ''), started_at::VARCHAR) HAVING bool_and(status = 'ok'))",
@@ -183,7 +184,8 @@ def next_daily_sync(settings: Settings, clock: Clock = utcnow) -> datetime:
 def _failing(warehouse: Warehouse, company: Company, connected_at: datetime) -> tuple[datetime | None, str]:
     """Since when categories fail that have not been good since, and why the latest of them did."""
     with warehouse.read() as connection:
-        rows = connection.execute(
+        rows = bind(
+            connection,
             "SELECT category, min(started_at), max(started_at), arg_max(problem, started_at) "
             "FROM (SELECT *, max(started_at) FILTER (status = 'ok') OVER (PARTITION BY category) AS good "
             "FROM meta.syncs WHERE company_uuid = $1) "

@@ -31,7 +31,7 @@ from gusto_pipeline.spreadsheets.destinations import is_remote
 from gusto_pipeline.spreadsheets.layout import Choice, Layout, arrange
 from gusto_pipeline.spreadsheets.writers import SpreadsheetError
 from gusto_pipeline.sync import Company, UnknownCompanyError, find_company, open_store, open_warehouse, parents_of
-from gusto_pipeline.warehouse.flatten import Rows, quote
+from gusto_pipeline.warehouse.flatten import Rows, bind, quote
 from gusto_pipeline.warehouse.warehouse import WarehouseError
 
 XLSX_ROWS = 1_048_576
@@ -195,7 +195,7 @@ def _layout(
 
 def _count(connection: duckdb.DuckDBPyConnection, table: str, company: Company) -> int:
     sql = f"SELECT count(*) FROM staging.{quote(table)} WHERE company_uuid = $1"
-    return connection.execute(sql, [company.uuid]).fetchall()[0][0]
+    return bind(connection, sql, [company.uuid]).fetchall()[0][0]
 
 
 def _requests(connection: duckdb.DuckDBPyConnection, source: Source, company: Company) -> int:
@@ -208,13 +208,14 @@ def _further_pages(connection: duckdb.DuckDBPyConnection, source: Source, compan
     name = quote(next(walk(source.table)).name)
     group = ", ".join(["company_uuid", *(quote(link) for link in source.table.links)])
     counts = f"SELECT count(*) AS n FROM staging.{name} WHERE company_uuid = $1 GROUP BY {group}"
-    found = connection.execute(f"SELECT coalesce(sum((n - 1) // 100), 0) FROM ({counts})", [company.uuid])
+    found = bind(connection, f"SELECT coalesce(sum((n - 1) // 100), 0) FROM ({counts})", [company.uuid])
     return int(found.fetchall()[0][0])
 
 
 def _drift(connection: duckdb.DuckDBPyConnection, job: FlattenJob, company: Company) -> Iterator[str]:
     sources = [source.name for name in job.categories for source in CATEGORIES[name].sources]
-    found = connection.execute(
+    found = bind(
+        connection,
         "SELECT source, string_agg(field, ', ' ORDER BY field) FROM meta.drift "
         "WHERE company_uuid = $1 AND source IN (SELECT unnest($2::VARCHAR[])) GROUP BY source",
         [company.uuid, sources],

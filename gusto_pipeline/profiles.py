@@ -24,7 +24,7 @@ from gusto_pipeline.spreadsheets.layout import Choice, Layout, arrange
 from gusto_pipeline.spreadsheets.sheets import Column, Sheet, SpreadsheetError, Written
 from gusto_pipeline.spreadsheets.writers import write_csv, write_parquet
 from gusto_pipeline.sync import Company, connected_companies, find_company, open_store, open_warehouse
-from gusto_pipeline.warehouse.flatten import literal, quote, rows
+from gusto_pipeline.warehouse.flatten import bind, literal, quote, rows
 
 KINDS = ("added", "changed", "removed")
 
@@ -91,7 +91,8 @@ def export(profile: Profile, company: Company, settings: Settings) -> Exported:
         columns, counts = _advance(connection, profile, company)
     with warehouse.read() as connection:
         of_company = f"profile = {literal(profile.name)} AND company_uuid = {literal(company.uuid)}"
-        people, seq = connection.execute(
+        people, seq = bind(
+            connection,
             f"SELECT (SELECT count(DISTINCT employee_uuid) FROM profiles.current WHERE {of_company}), "
             "(SELECT max(seq) FROM profiles.cursors WHERE (profile, company) = ($1, $2))",
             [profile.name, company.uuid],
@@ -114,7 +115,7 @@ def _advance(
 ) -> tuple[tuple[Column, ...], dict[str, int]]:
     """Take in what the last sync brought; gives the columns, and how many changes there are of each kind."""
     finished = "SELECT max(finished_at) FROM meta.syncs WHERE status = 'ok' AND category = 'employees'"
-    synced_at = connection.execute(f"{finished} AND company_uuid = $1", [company.uuid]).fetchall()[0][0]
+    synced_at = bind(connection, f"{finished} AND company_uuid = $1", [company.uuid]).fetchall()[0][0]
     if synced_at is None:
         raise SpreadsheetError(
             f"profile {profile.name}: {company.slug} was not synced yet: gusto-pipeline sync employees"
@@ -126,7 +127,7 @@ def _advance(
         f"{{'field': {literal(column.name)}, 'value': CAST(c{i} AS VARCHAR)}}" for i, column in enumerate(columns)
     )
     key = [profile.name, company.uuid]
-    of_company = "(profile, company_uuid) = ($1, $2)"
+    of_company = f"profile = {literal(profile.name)} AND company_uuid = {literal(company.uuid)}"
     connection.execute(
         f"CREATE TEMP TABLE found AS SELECT employee_uuid, unnest([{values}], recursive := true) "
         f"FROM ({sheet.query}) AS q(employee_uuid, {places})"
@@ -137,19 +138,19 @@ def _advance(
         'o.value AS "from", f.value AS "to" FROM (SELECT *, true AS known FROM found) f '
         f"FULL JOIN (SELECT *, true AS known FROM profiles.current WHERE {of_company}) o USING (employee_uuid, field) "
         "WHERE o.known IS NULL OR f.known IS NULL OR o.value IS DISTINCT FROM f.value",
-        key,
     )
-    last = connection.execute("SELECT max(seq) FROM profiles.cursors WHERE (profile, company) = ($1, $2)", key)
+    last = bind(connection, "SELECT max(seq) FROM profiles.cursors WHERE (profile, company) = ($1, $2)", key)
     seq = last.fetchall()[0][0] or 0
-    connection.execute(
+    bind(
+        connection,
         f"INSERT INTO profiles.changes (profile, {_CHANGES}) "
         'SELECT $1, $3 + n, $2, employee_uuid, field, kind, "from", "to", $4 FROM fresh',
         [*key, seq, synced_at],
     )
-    connection.execute("DELETE FROM profiles.cursors WHERE (profile, company) = ($1, $2)", key)
-    connection.execute("INSERT INTO profiles.cursors SELECT $1, $2, $3 + count(*) FROM fresh", [*key, seq])
-    connection.execute(f"DELETE FROM profiles.current WHERE {of_company}", key)
-    connection.execute("INSERT INTO profiles.current SELECT $1, $2, employee_uuid, field, value FROM found", key)
+    bind(connection, "DELETE FROM profiles.cursors WHERE (profile, company) = ($1, $2)", key)
+    bind(connection, "INSERT INTO profiles.cursors SELECT $1, $2, $3 + count(*) FROM fresh", [*key, seq])
+    connection.execute(f"DELETE FROM profiles.current WHERE {of_company}")
+    bind(connection, "INSERT INTO profiles.current SELECT $1, $2, employee_uuid, field, value FROM found", key)
     counted = dict(connection.execute("SELECT kind, count(*) FROM fresh GROUP BY kind").fetchall())
     return columns, {kind: counted.get(kind, 0) for kind in KINDS}
 

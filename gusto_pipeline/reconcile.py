@@ -68,7 +68,7 @@ from gusto_pipeline.provisioning.reconciliation import (
 from gusto_pipeline.provisioning.session import Session
 from gusto_pipeline.provisioning.store import AccountsRefusedError, load_accounts, store_accounts, store_failed_read
 from gusto_pipeline.sync import Company, open_warehouse
-from gusto_pipeline.warehouse.flatten import literal
+from gusto_pipeline.warehouse.flatten import bind, literal
 
 
 @dataclass(frozen=True)
@@ -334,7 +334,8 @@ def sweep_due(settings: Settings, company: Company, now: datetime) -> str:
     acting = [slug for slug in SLUGS if settings.provisioning.app(slug).mode != "observe"]
     with open_warehouse(settings).read() as connection:
         try:
-            ended, waiting = connection.execute(
+            ended, waiting = bind(
+                connection,
                 "SELECT count(*) FILTER (removal_at <= $2 AND removal_at > decided_at "
                 "  AND acct IN ('active', 'invited', 'lapsed')), "
                 "count(*) FILTER (state IN ('REMOVAL_DUE', 'UNKNOWN') AND removal_at > $2 - INTERVAL 1 DAY "
@@ -369,7 +370,8 @@ def late_removals(settings: Settings, company: Company, now: datetime) -> list[L
     """
     with open_warehouse(settings).read() as connection:
         try:
-            rows = connection.execute(
+            rows = bind(
+                connection,
                 "SELECT app, account_id, person_id, removal_at FROM provisioning.decisions d "
                 "WHERE company_uuid = $1 AND removal_at <= $2 AND hr <> 'vanished' AND link <> 'refused' "
                 "AND acct IN ('active', 'invited', 'lapsed') "
@@ -520,7 +522,8 @@ def decide_want(
     with open_warehouse(settings).write() as connection:
         prepare(connection)
         found = _find_managed(connection, company, person)
-        connection.execute(
+        bind(
+            connection,
             "INSERT INTO provisioning.wants VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
             [company.uuid, slug, found.id, wanted, until, who, why, clock()],
         )
@@ -558,7 +561,8 @@ def remove_accounts(
     refresh_accounts(settings, store, company, slugs or apps, clock=clock)
     reconcile(settings, store, company, clock=clock)
     with open_warehouse(settings).read() as connection:
-        rows = connection.execute(
+        rows = bind(
+            connection,
             "SELECT DISTINCT app FROM provisioning.links "
             "JOIN provisioning.accounts USING (company_uuid, app, account_id) "
             "WHERE company_uuid = $1 AND person_id = $2 AND status IN ('active', 'invited')",
@@ -604,7 +608,8 @@ def decide_end(
                     f"{found.name}'s access ends at {one.removal_at.astimezone(at.tzinfo):%Y-%m-%d %H:%M %Z} at the "
                     "latest; it can end earlier, not later."
                 )
-        connection.execute(
+        bind(
+            connection,
             "INSERT INTO provisioning.removal_times VALUES ($1, $2, $3, $4, $5, $6, $7)",
             [company.uuid, found.id, one.last_day, at, who, why, clock()],
         )

@@ -19,6 +19,7 @@ from gusto_pipeline.answers.questions import EXAMPLES, Question, When, understan
 from gusto_pipeline.clock import Clock, utcnow
 from gusto_pipeline.config import Settings
 from gusto_pipeline.sync import open_warehouse
+from gusto_pipeline.warehouse.flatten import bind
 
 Outcome = Literal["answered", "refused", "not found", "not understood"]
 
@@ -158,7 +159,8 @@ def _dated(connection: duckdb.DuckDBPyConnection, caller: Caller, reply: Answer,
     if not reply.source:
         return reply
     good = dict(
-        connection.execute(
+        bind(
+            connection,
             "SELECT category, max(finished_at) FROM meta.syncs WHERE company_uuid = $1 AND status = 'ok' GROUP BY 1",
             [caller.company],
         ).fetchall()

@@ -18,6 +18,7 @@ from gusto_pipeline.answers import facts
 from gusto_pipeline.clock import Clock, utcnow
 from gusto_pipeline.config import Settings
 from gusto_pipeline.sync import open_warehouse
+from gusto_pipeline.warehouse.flatten import bind
 
 TABLES = """
 CREATE SCHEMA IF NOT EXISTS answers;
@@ -72,7 +73,8 @@ def issue_token(settings: Settings, caller: Caller, *, days: int, clock: Clock =
     token = Token(secrets.token_hex(4), caller.company, caller.employee, now, now + timedelta(days=days), None)
     with open_warehouse(settings).write() as connection:
         connection.execute(TABLES)
-        connection.execute(
+        bind(
+            connection,
             "INSERT INTO answers.tokens VALUES ($1, $2, $3, $4, $5, $6, NULL)",
             [token.id, _hash(secret), token.company, token.employee, token.issued_at, token.expires_at],
         )
@@ -84,7 +86,8 @@ def revoke_tokens(settings: Settings, which: str, *, clock: Clock = utcnow) -> i
     with open_warehouse(settings).write() as connection:
         connection.execute(TABLES)
         return int(
-            connection.execute(
+            bind(
+                connection,
                 "UPDATE answers.tokens SET revoked_at = $2 "
                 "WHERE $1 IN (token_id, employee_uuid) AND revoked_at IS NULL AND expires_at > $2",
                 [which, clock()],
@@ -111,7 +114,8 @@ def caller_of_token(settings: Settings, secret: str, *, clock: Clock = utcnow) -
     rows = []
     with open_warehouse(settings).read() as connection:
         if _has_tables(connection):
-            rows = connection.execute(
+            rows = bind(
+                connection,
                 "SELECT company_uuid, employee_uuid FROM answers.tokens "
                 "WHERE token_hash = $1 AND revoked_at IS NULL AND expires_at > $2",
                 [_hash(secret), clock()],
@@ -136,7 +140,8 @@ def record(
     """Write down who asked (None: nobody known) by which way on which topic about whom, and what came of it."""
     if not _has_tables(connection):  # making them anew takes longer than the answer
         connection.execute(TABLES)
-    connection.execute(
+    bind(
+        connection,
         "INSERT INTO answers.log VALUES ($1, $2, $3, $4, $5, $6, $7)",
         [at, caller and caller.company, caller and caller.employee, via, topic, list(about), outcome],
     )

@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 
 from gusto_pipeline.warehouse.flat import PERSON_NAME
+from gusto_pipeline.warehouse.flatten import bind
 
 # What every colleague may know of every other.
 DIRECTORY = ("name", "work_email", "title", "department")
@@ -160,7 +161,7 @@ def bound(
 
 def query(connection: duckdb.DuckDBPyConnection, select: str, bound: dict[str, Any]) -> list[dict[str, Any]]:
     """Rows by column, as JSON has them: dates in ISO 8601, numbers without trailing zeros as text."""
-    cursor = connection.execute(f"{_PEOPLE} {select}", bound)
+    cursor = bind(connection, f"{_PEOPLE} {select}", bound)
     names = [column[0] for column in cursor.description or ()]
     return [{name: _plain(value) for name, value in zip(names, row, strict=True)} for row in cursor.fetchall()]
 

@@ -26,6 +26,7 @@ from gusto_pipeline.gusto.catalog import CATEGORIES
 from gusto_pipeline.lifecycle import last_good_sync, standings
 from gusto_pipeline.reconcile import AGAIN, Late, late_removals, sweep_due
 from gusto_pipeline.resources.pipeline import PipelineResource
+from gusto_pipeline.warehouse.flatten import bind
 from gusto_pipeline.warehouse.warehouse import WarehouseError
 
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
@@ -301,7 +302,8 @@ def _last_good(pipeline: PipelineResource, company: str) -> datetime | None:
 def _brought(pipeline: PipelineResource, company: str, run_id: str) -> tuple[int, int, int]:
     """Categories, rows and requests of a run."""
     with pipeline.warehouse().read() as connection:
-        row: tuple[int, int, int] = connection.execute(
+        row: tuple[int, int, int] = bind(
+            connection,
             "SELECT count(*), coalesce(sum(rows), 0)::BIGINT, coalesce(sum(requests), 0)::BIGINT "
             "FROM meta.syncs JOIN meta.companies USING (company_uuid) WHERE company = $1 AND run_id = $2",
             [company, run_id],

@@ -27,7 +27,7 @@ from gusto_pipeline.provisioning.planning import invitations_sent, item_of, make
 from gusto_pipeline.provisioning.plans import Item, Plan, answered, in_order
 from gusto_pipeline.provisioning.reconciliation import Decision, RuleError, Wanted, decide_all
 from gusto_pipeline.provisioning.store import insert, make, of, values
-from gusto_pipeline.warehouse.flatten import literal, quote
+from gusto_pipeline.warehouse.flatten import bind, literal, quote
 
 PORTAL = LEARNING[0]
 How = Literal["active_with_mail", "active", "pending"]
@@ -218,7 +218,8 @@ def link_created(connection: duckdb.DuckDBPyConnection, company: str, now: datet
     An accepted invitation becomes an account of another id: it is known by the address, if it came after we invited
     it. What a person has ruled out stays so.
     """
-    connection.execute(
+    bind(
+        connection,
         "INSERT INTO provisioning.links BY NAME "
         "SELECT i.company_uuid, i.app, a.account_id, i.person_id, 'automatic' AS origin, 100 AS score, "
         "'Made for them by us' AS sentence, '{}'::JSON AS evidence, $1::TIMESTAMPTZ AS linked_at, "
@@ -572,7 +573,7 @@ def next_by_hand(connection: duckdb.DuckDBPyConnection, company: str) -> datetim
 
 def note_run(connection: duckdb.DuckDBPyConnection, company: str, now: datetime, *, by_hand: bool, who: str) -> None:
     """Remember that a run got as far as a plan."""
-    connection.execute("INSERT INTO provisioning.learner_runs VALUES ($1, $2, $3, $4)", [company, now, by_hand, who])
+    bind(connection, "INSERT INTO provisioning.learner_runs VALUES ($1, $2, $3, $4)", [company, now, by_hand, who])
 
 
 def pending_query(company: str, now: datetime) -> str:

@@ -15,7 +15,8 @@ from uuid import uuid4
 import duckdb
 
 from gusto_pipeline.provisioning.plans import Item, Said
-from gusto_pipeline.warehouse.flatten import literal
+from gusto_pipeline.provisioning.store import insert
+from gusto_pipeline.warehouse.flatten import bind, literal
 
 TABLES = """
 CREATE SCHEMA IF NOT EXISTS provisioning;
@@ -74,7 +75,7 @@ def intend(
     """Write down that `item` is about to be carried out; gives the intent's id."""
     intent_id = str(uuid4())
     login = (item.new or {}).get("email") or item.account
-    connection.execute(
+    bind(connection, 
         "INSERT INTO provisioning.intents VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         [
             intent_id, company_uuid, plan_id, item.id, item.app, item.action, item.rule, item.person_id,
@@ -99,12 +100,14 @@ def end(
 
     status: how the account stands since we took it away, `absent` if it is gone; what differs later, others did.
     """
-    connection.execute(
+    bind(
+        connection,
         "INSERT INTO provisioning.outcomes VALUES ($1, $2, $3, $4, $5, $6)",
         [intent_id, company_uuid, result, account_id, problem, now],
     )
     if status:
-        connection.execute(
+        bind(
+            connection,
             "INSERT INTO provisioning.account_states SELECT company_uuid, app, $2, $3, (SELECT arg_max(status, "
             "seen_at) FROM provisioning.account_states s WHERE s.company_uuid = i.company_uuid AND s.app = i.app "
             "AND s.account_id = $2), $4 FROM provisioning.intents i WHERE intent_id = $1",
@@ -114,7 +117,8 @@ def end(
 
 def open_intents(connection: duckdb.DuckDBPyConnection, company_uuid: str) -> list[Intent]:
     """Intents whose outcome nobody knows: a process died, or the app's answer never came. Oldest first."""
-    rows = connection.execute(
+    rows = bind(
+        connection,
         "SELECT intent_id, item_id, app, action, account_id, login FROM provisioning.intents i "
         "WHERE company_uuid = $1 AND NOT EXISTS (FROM provisioning.outcomes o "
         "  WHERE o.intent_id = i.intent_id AND o.outcome <> 'unknown') "
@@ -126,7 +130,8 @@ def open_intents(connection: duckdb.DuckDBPyConnection, company_uuid: str) -> li
 
 def taken_away(connection: duckdb.DuckDBPyConnection, company_uuid: str) -> dict[str, frozenset[str]]:
     """Ids of the accounts that we took away, by app, whatever became of them since."""
-    rows = connection.execute(
+    rows = bind(
+        connection,
         "SELECT i.app, list(DISTINCT o.account_id) FROM provisioning.intents i "
         "JOIN provisioning.outcomes o USING (intent_id) "
         "WHERE i.company_uuid = $1 AND o.outcome IN ('done', 'nothing_to_do') "
@@ -148,13 +153,13 @@ def approve(
     why: str = "",
 ) -> None:
     """Record that a person says yes or no to these items or questions of a plan."""
-    connection.executemany(
-        "INSERT INTO provisioning.approvals VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-        [
-            [company_uuid, i.id, plan_id, i.app, i.action, i.person_id, i.account_id, approved, who, now, why]
-            for i in items
-        ],
-    )
+    said = {
+        "company_uuid": company_uuid, "plan_id": plan_id, "approved": approved, "who": who,
+        "approved_at": now.isoformat(), "why": why,
+    }  # fmt: skip
+    about = ("app", "action", "person_id", "account_id")
+    rows = ({**said, "item_id": item.id} | {name: getattr(item, name) for name in about} for item in items)
+    insert(connection, "approvals", rows)
 
 
 def answers(connection: duckdb.DuckDBPyConnection, company_uuid: str) -> dict[str, Said]:
@@ -214,7 +219,8 @@ def done_of(connection: duckdb.DuckDBPyConnection, company_uuid: str, plan_id: s
 
 def begun_since(connection: duckdb.DuckDBPyConnection, company_uuid: str, since: datetime) -> list[Begun]:
     """Every intent since then, oldest first."""
-    rows = connection.execute(
+    rows = bind(
+        connection,
         "SELECT item_id, app, action, rule, intended_at, "
         "EXISTS (FROM provisioning.approvals a WHERE a.company_uuid = $1 AND a.item_id = i.item_id AND a.approved "
         "  AND a.approved_at <= i.intended_at), "

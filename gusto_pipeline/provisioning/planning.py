@@ -22,7 +22,7 @@ from gusto_pipeline.provisioning.people import Person
 from gusto_pipeline.provisioning.plans import Item, Plan, in_order
 from gusto_pipeline.provisioning.reconciliation import Decision, Wanted
 from gusto_pipeline.provisioning.store import of
-from gusto_pipeline.warehouse.flatten import literal
+from gusto_pipeline.warehouse.flatten import bind, literal
 
 INVITATIONS = 3  # so often an invitation is sent again before a person is asked
 _ALIVE = {Hr.ACTIVE, Hr.LEAVE, Hr.LEAVING, Hr.FUTURE_NEAR}
@@ -327,7 +327,8 @@ def held_back(
             f"SELECT app, count(*) FROM provisioning.links WHERE {of(company_uuid, '')} GROUP BY app"
         ).fetchall()
     )
-    listed, vanished, read_at = connection.execute(
+    listed, vanished, read_at = bind(
+        connection,
         # Somebody vanished with the first list after they were last seen, however long that took to come.
         "SELECT count(*) FILTER (NOT vanished), count(*) FILTER (vanished AND gone_at > $1), max(last_seen) "
         "FROM (SELECT *, (SELECT min(started_at) FROM meta.syncs s WHERE s.company_uuid = p.company_uuid "
@@ -355,7 +356,8 @@ def resting(
         calls = [brakes.Call(one.at, one.failed) for one in begun if one.app == app and one.failed is not None]
         quarantine = brakes.quarantine(calls, now, last)
         if quarantine and quarantine != last:
-            connection.execute(
+            bind(
+                connection,
                 "INSERT INTO provisioning.quarantines VALUES ($1, $2, $3, $4, $5, $6)",
                 [company_uuid, app, quarantine.until, quarantine.times, quarantine.why, now],
             )

@@ -26,7 +26,7 @@ from gusto_pipeline.provisioning.planning import how_to_answer, other_name
 from gusto_pipeline.provisioning.plans import Item, Plan
 from gusto_pipeline.provisioning.reconciliation import Decision, read_states
 from gusto_pipeline.provisioning.store import insert, of, script, values
-from gusto_pipeline.warehouse.flatten import literal
+from gusto_pipeline.warehouse.flatten import bind, literal
 
 # What the matrix says of each state, and in which tint. An open risk is shown as bad, with a sign before the word.
 STATES: dict[State, tuple[str, str]] = {
@@ -585,12 +585,15 @@ def _history(
     """The last report's figures, and each figure's last value of each day before today."""
     where = of(company, "")
     before = dict(
-        connection.execute(
-            f"SELECT figure, value FROM provisioning.report_figures WHERE {where} AND made_at = $1", [previous]
+        bind(
+            connection,
+            f"SELECT figure, value FROM provisioning.report_figures WHERE {where} AND made_at = $1",
+            [previous],
         ).fetchall()
     )
     trend = dict(
-        connection.execute(
+        bind(
+            connection,
             "SELECT figure, list(value ORDER BY day) FROM (SELECT figure, arg_max(value, made_at) AS value, "
             "  CAST(timezone(getvariable('zone'), made_at) AS DATE) AS day "
             f"  FROM provisioning.report_figures WHERE {where} AND made_at > $1 - INTERVAL 30 DAYS GROUP BY ALL) "
