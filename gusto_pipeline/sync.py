@@ -341,6 +341,7 @@ class _Sync:
                 page.answer.request_id,
                 page.answer.received_at,
                 (page.parent,) if page.parent else (),
+                page.digest,
             )
             for page in fetched
         )

@@ -104,6 +104,14 @@ def syncs(pipeline):
     return pipeline.query("SELECT category, status, requests, rows, origin, run_id FROM meta.syncs ORDER BY started_at")
 
 
+def test_answers_that_are_as_they_were_are_not_loaded_again(pipeline):
+    pipeline.sync("departments")
+    first = pipeline.query("SELECT DISTINCT request_id FROM raw.departments")
+    pipeline.sync("departments")
+    assert pipeline.query("SELECT DISTINCT request_id FROM raw.departments") == first
+    assert [status for _, status, *_ in syncs(pipeline)] == ["ok", "ok"]
+
+
 def test_a_sync_is_recorded_with_what_it_brought(pipeline):
     synced = pipeline.sync("departments", run_id="run 1")
     assert syncs(pipeline) == [("departments", "ok", synced.requests, sum(synced.rows.values()), "api", "run 1")]

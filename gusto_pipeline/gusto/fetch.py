@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
+from hashlib import sha256
 from pathlib import Path
 from uuid import NAMESPACE_URL, uuid5
 
@@ -26,10 +27,12 @@ class DroppedFileError(Exception):
 
 @dataclass(frozen=True)
 class Fetched:
-    """One answer on disk, with the id it was asked for if any (`Source.per`), and what the API said about it."""
+    """One answer on disk, with a digest of its body, the id it was asked for if any (`Source.per`), and what the API
+    said about it."""
 
     file: Path
     answer: Answer
+    digest: str
     parent: str | None = None
 
 
@@ -69,8 +72,9 @@ def _window(source: Source, clock: Clock) -> dict[str, str]:
 
 
 def _written(file: Path, answer: Answer, parent: str | None) -> Fetched:
-    file.write_bytes(answer.body or b"[]")
-    return Fetched(file, answer, parent)
+    body = answer.body or b"[]"
+    file.write_bytes(body)
+    return Fetched(file, answer, sha256(body).hexdigest(), parent)
 
 
 def fetch_dropped(

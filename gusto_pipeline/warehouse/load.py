@@ -1,20 +1,23 @@
 """From landed answers to staging tables: stage, check, swap, for one company or many at once.
 
 A load fails whole: its checks run on the new rows before the transaction it is part of is committed. Every statement
-is about all its companies, so ten of them take hardly longer than one.
+is about all its companies, so ten of them take hardly longer than one. Answers that are, byte for byte, those that were
+loaded last are not loaded again; their rows are only checked.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 
@@ -43,13 +46,15 @@ _SMALL = 20
 
 @dataclass(frozen=True)
 class LandedPage:
-    """One answer on disk. `links` are the values of the table's link columns (the employee it was asked for)."""
+    """One answer on disk. `links` are the values of the table's link columns (the employee it was asked for). `digest`:
+    of the body; an answer without one counts as new."""
 
     file: Path
     path: str
     request_id: str
     received_at: datetime
     links: tuple[str, ...] = ()
+    digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -136,29 +141,19 @@ def _load_source(
     seen_at: datetime,
     accept_shrink: bool,
 ) -> None:
-    """Swap the rows of one source, and add what came of it to `done`."""
+    """Swap the rows of one source where its answers are new, and add what came of it to `done`."""
     table, companies = landings[0].table, [landing.company_uuid for landing in landings]
     raw, tables = f"raw.{quote(table.name)}", list(rows(table))
-    of_companies = f"company_uuid IN ({', '.join(map(literal, companies))})"
+    of_companies = _of(companies)
     before = _counts(connection, (raw, *(of.staging for of in tables)), of_companies)
-    with connection.cursor() as beside, ThreadPoolExecutor(1) as pool:
-        if sum(map(_size, landings)) <= _DRIFT_SAMPLE:
-            looking = pool.submit(_structures, beside, landings)
-        else:  # memory that another thread has used is not had again
-            looking = Future()
-            looking.set_result(_structures(beside, landings))
-        for name in before:
-            if before[name]:
-                connection.execute(f"DELETE FROM {name} WHERE {of_companies}")
-        answers = ((landing.company_uuid, page) for landing in landings for page in landing.pages)
-        for pages in _batches(answers, _BATCH, numbered="position" in table.key):
-            _land(connection, table, pages)
-            _keep_raw(connection, table, pages)
-            for table_rows in tables:
-                _insert(connection, table_rows, table, pages)
-        if bare := _bare(connection, tables):
-            define(connection, ";".join(map(describe, bare)))
-        drift = _drift(connection, table, looking.result(), seen_at)
+    known = _loaded(connection, table, of_companies)
+    digests = {company: _digest(landing) for company, landing in zip(companies, landings, strict=True)}
+    there = {company: sum(counts[company] for counts in before.values()) for company in companies}
+    same = {company for company in companies if known.get(company, _Loaded())[:2] == (digests[company], there[company])}
+    drift: dict[str, Sequence[str]] = {company: known[company].drift for company in same}
+    new = [landing for landing in landings if landing.company_uuid not in same]
+    if new:
+        drift |= _swap(connection, new, before, seen_at)
     keys, orphans = _keys(connection, tables, of_companies), _orphans(connection, tables, of_companies)
     for table_rows in tables:
         name, key = table_rows.table.name, " + ".join(table_rows.key)
@@ -175,11 +170,96 @@ def _load_source(
                 checks.append(Check("no_orphans", name, not alone, problem))
             checks.append(_not_collapsed(name, before[table_rows.staging][company], now, accept_shrink))
     landed = _counts(connection, (raw,), of_companies)[raw]
+    loaded = {}
     for landing in landings:
-        company = landing.company_uuid
+        company, fields = landing.company_uuid, list(drift.get(landing.company_uuid, ()))
         done[company].checks.append(_total(landing, landed[company], done[company].rows))
-        if company in drift:
-            done[company].drift[table.name] = drift[company]
+        if fields:
+            done[company].drift[table.name] = fields
+        now = landed[company] + sum(done[company].rows[of.table.name] for of in tables)
+        loaded[company] = _Loaded(digests[company], now, fields)
+    _remember(connection, table, {company: loaded[company] for company in companies if company not in same}, seen_at)
+
+
+def _swap(
+    connection: duckdb.DuckDBPyConnection,
+    landings: Sequence[Landing],
+    before: Mapping[str, Mapping[str, int]],
+    seen_at: datetime,
+) -> dict[str, list[str]]:
+    """Replace the rows of one source; gives each company's fields that the catalog does not declare."""
+    table, of_companies = landings[0].table, _of(landing.company_uuid for landing in landings)
+    tables = list(rows(table))
+    with connection.cursor() as beside, ThreadPoolExecutor(1) as pool:
+        if sum(map(_size, landings)) <= _DRIFT_SAMPLE:
+            looking = pool.submit(_structures, beside, landings)
+        else:  # memory that another thread has used is not had again
+            looking = Future()
+            looking.set_result(_structures(beside, landings))
+        for name in before:
+            connection.execute(f"DELETE FROM {name} WHERE {of_companies}")
+        answers = ((landing.company_uuid, page) for landing in landings for page in landing.pages)
+        for pages in _batches(answers, _BATCH, numbered="position" in table.key):
+            _land(connection, table, pages)
+            _keep_raw(connection, table, pages)
+            for table_rows in tables:
+                _insert(connection, table_rows, table, pages)
+        if bare := _bare(connection, tables):
+            define(connection, ";".join(map(describe, bare)))
+        return _drift(connection, table, looking.result(), seen_at)
+
+
+def _of(companies: Iterable[str]) -> str:
+    """The SQL condition for the rows of these companies."""
+    return f"company_uuid IN ({', '.join(map(literal, companies))})"
+
+
+def _digest(landing: Landing) -> str | None:
+    """A fingerprint of a company's answers and of what makes rows of them; None if one of the answers has none."""
+    if not all(page.digest for page in landing.pages):
+        return None
+    answers = [[page.digest, *page.links] for page in landing.pages]
+    return sha256(json.dumps([_recipe(landing.table), answers]).encode()).hexdigest()
+
+
+@functools.cache
+def _recipe(table: Table) -> str:
+    """A fingerprint of how rows are made of a source's answers."""
+    made_by = [read_records(table, ()), *(of.select() for of in rows(table)), *map(describe, rows(table))]
+    return sha256("\n".join(made_by).encode()).hexdigest()
+
+
+class _Loaded(NamedTuple):
+    """What is remembered of a company's answers that were loaded: their digest, how many rows there were in all tables
+    of their source then, and the fields in them that the catalog does not declare."""
+
+    digest: str | None = ""
+    rows: int = 0
+    drift: Sequence[str] = ()
+
+
+def _loaded(connection: duckdb.DuckDBPyConnection, source: Table, of_companies: str) -> dict[str, _Loaded]:
+    found = connection.execute(
+        "SELECT company_uuid, digest, rows, drift FROM meta.loads "
+        f"WHERE source = {literal(source.name)} AND {of_companies}"
+    ).fetchall()
+    return {company: _Loaded(digest, rows, json.loads(drift)) for company, digest, rows, drift in found}
+
+
+def _remember(
+    connection: duckdb.DuckDBPyConnection, source: Table, loaded: Mapping[str, _Loaded], now: datetime
+) -> None:
+    if not loaded:
+        return
+    connection.execute(f"DELETE FROM meta.loads WHERE source = {literal(source.name)} AND {_of(loaded)}")
+    columns = ("company_uuid", "source", "digest", "rows", "drift", "loaded_at")
+    known = [
+        (company, source.name, one.digest, one.rows, json.dumps(list(one.drift)), now.isoformat())
+        for company, one in loaded.items()
+        if one.digest
+    ]
+    if known:
+        connection.execute(f"INSERT INTO meta.loads BY NAME {inline(columns, known)}")
 
 
 def _bare(connection: duckdb.DuckDBPyConnection, tables: Iterable[Rows]) -> list[Rows]:

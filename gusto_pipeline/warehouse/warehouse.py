@@ -34,9 +34,13 @@ CREATE TABLE IF NOT EXISTS meta.syncs (
     company_uuid VARCHAR, category VARCHAR, status VARCHAR, started_at TIMESTAMPTZ, finished_at TIMESTAMPTZ,
     requests BIGINT, rows BIGINT, origin VARCHAR, api_version VARCHAR, run_id VARCHAR, problem VARCHAR
 );
+CREATE TABLE IF NOT EXISTS meta.loads (
+    company_uuid VARCHAR, source VARCHAR, digest VARCHAR, rows BIGINT, drift VARCHAR, loaded_at TIMESTAMPTZ
+);
 CREATE TABLE IF NOT EXISTS meta.drift (company_uuid VARCHAR, source VARCHAR, field VARCHAR, first_seen TIMESTAMPTZ);
 COMMENT ON TABLE meta.companies IS 'Connected companies: uuid, short name used in files and partitions, legal name';
 COMMENT ON TABLE meta.syncs IS 'Every attempt to sync a category, with its outcome';
+COMMENT ON TABLE meta.loads IS 'A digest of each source''s answers, and since when they are the same';
 COMMENT ON TABLE meta.drift IS 'Fields Gusto sends that the catalog does not declare; their values are in raw'
 """
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +34,22 @@ def open_warehouse(folder: Path) -> Warehouse:
 
 
 def landing(
-    folder: Path, table: Table, answers: Sequence[Any], total: int | None = None, company: str = COMPANY
+    folder: Path,
+    table: Table,
+    answers: Sequence[Any],
+    total: int | None = None,
+    company: str = COMPANY,
+    *,
+    digested: bool = False,
 ) -> Landing:
-    """`answers` are the bodies of one page each: a list of records, or one object."""
+    """`answers` are the bodies of one page each: a list of records, or one object. digested: as a sync lands them."""
     pages = []
     for number, answer in enumerate(answers, 1):
         file = folder / f"{company}-{table.name}-{number:03d}.json"
         file.write_text(json.dumps(answer), encoding="utf-8")
         links = tuple(f"employee-{number}" for _ in table.links)
-        pages.append(LandedPage(file, f"/v1/{table.name}", f"request-{number}", NOW, links))
+        digest = sha256(file.read_bytes()).hexdigest() if digested else ""
+        pages.append(LandedPage(file, f"/v1/{table.name}", f"request-{number}", NOW, links, digest))
     return Landing(company, table, tuple(pages), total)
 
 
