@@ -289,13 +289,14 @@ def carry_out(
 
     with warehouse.write() as connection:
         prepare(connection)
-        latest = log.latest(connection, company.uuid)
+        latest, waiting = log.latest(connection, company.uuid), log.open_intents(connection, company.uuid)
     if latest and latest - clock() > CLOCK_SLACK:
         raise PlanError(
             f"the clock says {clock():%Y-%m-%d %H:%M %Z}, and {latest:%Y-%m-%d %H:%M %Z} is written down already: it "
             "was turned back, so what is due cannot be told and nothing was done. Set it right, or wait until then"
         )
-    apply.settle(company.uuid, warehouse, session, clock=clock)
+    if waiting:
+        apply.settle(company.uuid, warehouse, session, clock=clock)
     done: Collection[str] = ()
     if not just_made:
         refresh_accounts(settings, store, company, clock=clock)
@@ -309,14 +310,19 @@ def carry_out(
         now, meant = clock(), answered(made, log.answers(connection, company.uuid)).without(done)
         rest = resting(connection, company.uuid, {item.app for item in meant.items}, now)
         gated = gate(connection, settings, meant, rest, now, modes)
-    going = [one.item for one in gated if one.verdict == "go"]
-    asked: dict[str, str] = {}
+        going = [one.item for one in gated if one.verdict == "go"]
+        ended_ids = {item.person_id or "" for item in going if item.inputs.get("hr") == "ended"}
+        where = f"person_id IN ({', '.join(map(literal, ended_ids)) or 'NULL'})"
+        found = with_chosen_ends(connection, company.uuid, load_people(connection, company.uuid, where=where))
+    leavers, asked = {person.id: person for person in found}, dict[str, str]()
 
     def still_so(item: Item) -> str:
         if gusto is None or item.person_id is None or item.inputs.get("hr") != "ended":
             return ""
+        if item.person_id not in leavers:
+            return f"{item.person_id} is not known any more; nothing was removed"
         if item.person_id not in asked:
-            asked[item.person_id] = _not_gone(settings, company, item.person_id, gusto, clock())
+            asked[item.person_id] = _not_gone(settings, company, leavers[item.person_id], gusto, clock())
         return asked[item.person_id]
 
     ended = apply.carry_out(made, going, warehouse, session, who=who, clock=clock, still_so=still_so, on_step=on_step)
@@ -653,7 +659,7 @@ def _stale(made: Plan, changed: Difference) -> str:
 def _not_gone(
     settings: Settings,
     company: Company,
-    person_id: str,
+    person: Person,
     gusto: Callable[[], AbstractContextManager[GustoClient]],
     now: datetime,
 ) -> str:
@@ -661,9 +667,6 @@ def _not_gone(
 
     GET /v1/employees/{uuid} (with its terminations) or /v1/contractors/{uuid} for each of the person's records.
     """
-    with open_warehouse(settings).read() as connection:
-        found = load_people(connection, company.uuid, where=f"person_id = {literal(person_id)}")
-        person = with_chosen_ends(connection, company.uuid, found)[0]
     ends = {e.last_day: e.removal_at for record in person.hr for e in record.employments}
     try:
         with gusto() as client:

@@ -13,12 +13,14 @@ from pathlib import Path
 import pytest
 
 from gusto_pipeline.accounts import connect_app
+from gusto_pipeline.cli_accounts import gusto_if_set_up
 from gusto_pipeline.config import load_settings
 from gusto_pipeline.connections.sign_in import unattended
 from gusto_pipeline.provisioning.plans import read_plan, write_plan
 from gusto_pipeline.provisioning.session import Session
+from gusto_pipeline.reconcile import approve, carry_out, reconcile, refresh_accounts
 from gusto_pipeline.sandbox.apps import SimulatedApp, running_apps
-from gusto_pipeline.sync import open_store
+from gusto_pipeline.sync import open_store, open_warehouse
 from gusto_pipeline_tests.conftest import Pipeline, Said, connected
 
 APPS = ("asana", "okta")
@@ -120,6 +122,21 @@ def test_somebody_rehired_a_minute_ago_keeps_their_account(office, command):
     assert office.apps["okta"].directory.by_email(stays).state == "active"
     dropped = [row for row in json.loads(said.out)["items"] if row["result"] == "dropped"]
     assert "has not left" in dropped[0]["why"]
+
+
+def test_nobody_loses_access_about_whom_hr_cannot_be_asked(office):
+    settings, company, before = load_settings(), office.pipeline.company, office.leavers("okta")
+    store = open_store(settings)
+    refresh_accounts(settings, store, company)
+    made = reconcile(settings, store, company).plan
+    approve(settings, made, [], who="ann")
+    with open_warehouse(settings).write() as connection:
+        connection.execute("DELETE FROM provisioning.people")
+    gusto = gusto_if_set_up(settings, company)
+    applied = carry_out(settings, store, company, made, who="ann", gusto=gusto, just_made=True)
+    dropped = [one for one in applied.done if one.item.account in before]
+    assert {(one.result, "is not known any more" in one.problem) for one in dropped} == {("dropped", True)}
+    assert office.leavers("okta") == before
 
 
 def test_why_is_answered_for_one_person_in_one_app(office, command):
