@@ -16,7 +16,7 @@ import duckdb
 from gusto_pipeline.schema import JSON, SECRET
 from gusto_pipeline.warehouse import drift
 from gusto_pipeline.warehouse.flatten import Rows, literal, quote
-from gusto_pipeline.warehouse.warehouse import Warehouse, not_written
+from gusto_pipeline.warehouse.warehouse import Warehouse, define, not_written
 
 
 def publish(warehouse: Warehouse, path: Path) -> int:
@@ -31,8 +31,10 @@ def publish(warehouse: Warehouse, path: Path) -> int:
             connection.execute(f"ATTACH {literal(str(fresh))} AS published (READ_WRITE)")
             fresh.chmod(0o600)
             connection.begin()
-            for statement in _statements(connection, warehouse):
+            tables, comments = _statements(connection, warehouse)
+            for statement in tables:
                 connection.execute(statement)
+            define(connection, ";".join(comments))
             connection.commit()
             connection.execute("DETACH published")
         size = fresh.stat().st_size
@@ -44,10 +46,12 @@ def publish(warehouse: Warehouse, path: Path) -> int:
         fresh.unlink(missing_ok=True)
 
 
-def _statements(connection: duckdb.DuckDBPyConnection, warehouse: Warehouse) -> list[str]:
-    """Tables first, then the flat views as tables: a view would name columns that are not published."""
+def _statements(connection: duckdb.DuckDBPyConnection, warehouse: Warehouse) -> tuple[list[str], list[str]]:
+    """Those that copy the tables, and the flat views as tables (a view would name columns that are not published), and
+    those that say what is in them."""
     source = connection.execute("SELECT current_database()").fetchall()[0][0]
-    statements = [f"CREATE SCHEMA published.{schema}" for schema in ("staging", "flat", "meta")]
+    comments: list[str] = []
+    tables = [f"CREATE SCHEMA published.{schema}" for schema in ("staging", "flat", "meta")]
     new = drift.new_fields(connection, warehouse.tables, None)
     for rows in warehouse.rows():
         table = quote(rows.table.name)
@@ -55,9 +59,9 @@ def _statements(connection: duckdb.DuckDBPyConnection, warehouse: Warehouse) -> 
         chosen = ", ".join(
             f"CAST({quote(c.name)} AS VARCHAR) AS {quote(c.name)}" if c.type == JSON else quote(c.name) for c in columns
         )
-        statements.append(f"CREATE TABLE published.staging.{table} AS SELECT {chosen} FROM {source}.staging.{table}")
-        statements.append(f"COMMENT ON TABLE published.staging.{table} IS {literal(rows.table.comment)}")
-        statements += [
+        tables.append(f"CREATE TABLE published.staging.{table} AS SELECT {chosen} FROM {source}.staging.{table}")
+        comments.append(f"COMMENT ON TABLE published.staging.{table} IS {literal(rows.table.comment)}")
+        comments += [
             f"COMMENT ON COLUMN published.staging.{table}.{quote(c.name)} IS {literal(c.comment)}" for c in columns
         ]
         secret = [quote(column.name) for column in rows.columns if column.sensitivity == SECRET]
@@ -65,13 +69,13 @@ def _statements(connection: duckdb.DuckDBPyConnection, warehouse: Warehouse) -> 
         view, added = f"{source}.flat.{table}", _added(connection, rows, new)
         if added:
             view = drift.with_fields(view, rows, None, added)
-        statements.append(f"CREATE TABLE published.flat.{table} AS SELECT {shown} FROM {view}")
-        statements += [
+        tables.append(f"CREATE TABLE published.flat.{table} AS SELECT {shown} FROM {view}")
+        comments += [
             f"COMMENT ON COLUMN published.flat.{table}.{quote(name)} IS {literal(drift.COMMENT)}" for name in added
         ]
     for name in ("companies", "syncs", "drift"):
-        statements.append(f"CREATE TABLE published.meta.{name} AS FROM {source}.meta.{name}")
-    return statements
+        tables.append(f"CREATE TABLE published.meta.{name} AS FROM {source}.meta.{name}")
+    return tables, comments
 
 
 def _added(connection: duckdb.DuckDBPyConnection, rows: Rows, new: Sequence[drift.NewField]) -> dict[str, drift.Path]:
