@@ -51,6 +51,7 @@ def synced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pipeline,
     with connected(tmp_path_factory.mktemp("home"), employees=60) as pipeline:
         generation(pipeline, "first")
         assert sync(0).returncode == 0
+        generation(pipeline, "second")
         again = sync(0)
         assert again.returncode == 0, again.stderr
         yield pipeline, int(again.stdout)
