@@ -45,8 +45,8 @@ class RateWindow:
         if folder is not None:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             file = str(folder / f"{quote(grant, safe='')}.rate.sqlite")
+        # Not as a write-ahead log: of several who make it one at the same moment, some would be told it is locked.
         self._db = sqlite3.connect(file, timeout=30, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = OFF")  # losing the last minute to a power cut costs nothing
         self._db.execute("CREATE TABLE IF NOT EXISTS sent (at REAL NOT NULL)")
         self._db.execute("CREATE INDEX IF NOT EXISTS sent_at ON sent (at)")
