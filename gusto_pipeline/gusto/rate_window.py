@@ -8,8 +8,11 @@ must reach every process that uses the grant. Four processes of four threads: 0.
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from urllib.parse import quote
+
+from filelock import FileLock
 
 from gusto_pipeline.clock import Clock
 
@@ -41,16 +44,18 @@ class RateWindow:
         self._clock = clock
         self._sleep = sleep
         self._lock = threading.Lock()
-        file = ":memory:"
+        file: Path | None = None
         if folder is not None:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            file = str(folder / f"{quote(grant, safe='')}.rate.sqlite")
-        # Not as a write-ahead log: of several who make it one at the same moment, some would be told it is locked.
-        self._db = sqlite3.connect(file, timeout=30, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA synchronous = OFF")  # losing the last minute to a power cut costs nothing
-        self._db.execute("CREATE TABLE IF NOT EXISTS sent (at REAL NOT NULL)")
-        self._db.execute("CREATE INDEX IF NOT EXISTS sent_at ON sent (at)")
-        self._db.execute("CREATE TABLE IF NOT EXISTS closed (remaining INTEGER PRIMARY KEY, until REAL NOT NULL)")
+            file = folder / f"{quote(grant, safe='')}.rate.sqlite"
+        self._db = sqlite3.connect(file or ":memory:", timeout=30, isolation_level=None, check_same_thread=False)
+        # Of several who make a file a write-ahead log at the same moment, SQLite tells some that it is locked.
+        with FileLock(f"{file}.lock", poll_interval=0.005) if file else nullcontext():
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = OFF")  # losing the last minute to a power cut costs nothing
+            self._db.execute("CREATE TABLE IF NOT EXISTS sent (at REAL NOT NULL)")
+            self._db.execute("CREATE INDEX IF NOT EXISTS sent_at ON sent (at)")
+            self._db.execute("CREATE TABLE IF NOT EXISTS closed (remaining INTEGER PRIMARY KEY, until REAL NOT NULL)")
 
     def take(self) -> None:
         """Takes a place in the window, waiting for one if need be."""
@@ -73,19 +78,16 @@ class RateWindow:
 
     def _try(self, now: float) -> float:
         """0 when a place was taken, else the seconds until one may be free."""
-        with self._lock:
+        with self._lock, self._db:  # commits at the end, and rolls back what is under way on an error
             self._db.execute("BEGIN IMMEDIATE")
-            try:
-                self._db.execute("DELETE FROM sent WHERE at <= ? OR at > ?", (now - WINDOW, now + WINDOW))
-                closed = "SELECT max(until) FROM closed WHERE remaining <= ? AND until > ?"
-                until = self._db.execute(closed, (self._reserve, now)).fetchone()[0]
-                if until is not None and until <= now + WINDOW:
-                    return until - now
-                blocking = "SELECT at FROM sent ORDER BY at DESC LIMIT 1 OFFSET ?"
-                oldest = self._db.execute(blocking, (self._allowed - 1,)).fetchone()
-                if oldest is not None:
-                    return max(oldest[0] + WINDOW - now, 0.001)
-                self._db.execute("INSERT INTO sent VALUES (?)", (now,))
-                return 0.0
-            finally:
-                self._db.execute("COMMIT")
+            self._db.execute("DELETE FROM sent WHERE at <= ? OR at > ?", (now - WINDOW, now + WINDOW))
+            closed = "SELECT max(until) FROM closed WHERE remaining <= ? AND until > ?"
+            until = self._db.execute(closed, (self._reserve, now)).fetchone()[0]
+            if until is not None and until <= now + WINDOW:
+                return float(until - now)
+            blocking = "SELECT at FROM sent ORDER BY at DESC LIMIT 1 OFFSET ?"
+            oldest = self._db.execute(blocking, (self._allowed - 1,)).fetchone()
+            if oldest is not None:
+                return float(max(oldest[0] + WINDOW - now, 0.001))
+            self._db.execute("INSERT INTO sent VALUES (?)", (now,))
+            return 0.0
