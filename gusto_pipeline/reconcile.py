@@ -311,10 +311,13 @@ def carry_out(
         rest = resting(connection, company.uuid, {item.app for item in meant.items}, now)
         gated = gate(connection, settings, meant, rest, now, modes)
         going = [one.item for one in gated if one.verdict == "go"]
-        ended_ids = {item.person_id or "" for item in going if item.inputs.get("hr") == "ended"}
-        where = f"person_id IN ({', '.join(map(literal, ended_ids)) or 'NULL'})"
-        found = with_chosen_ends(connection, company.uuid, load_people(connection, company.uuid, where=where))
-    leavers, asked = {person.id: person for person in found}, dict[str, str]()
+        left = {item.person_id for item in going if item.person_id and item.inputs.get("hr") == "ended"}
+        leavers: dict[str, Person] = {}
+        if gusto and left:
+            where = f"person_id IN ({', '.join(map(literal, left))})"
+            found = with_chosen_ends(connection, company.uuid, load_people(connection, company.uuid, where=where))
+            leavers = {person.id: person for person in found}
+    asked: dict[str, str] = {}
 
     def still_so(item: Item) -> str:
         if gusto is None or item.person_id is None or item.inputs.get("hr") != "ended":

@@ -75,7 +75,8 @@ def intend(
     """Write down that `item` is about to be carried out; gives the intent's id."""
     intent_id = str(uuid4())
     login = (item.new or {}).get("email") or item.account
-    bind(connection, 
+    bind(
+        connection,
         "INSERT INTO provisioning.intents VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         [
             intent_id, company_uuid, plan_id, item.id, item.app, item.action, item.rule, item.person_id,
