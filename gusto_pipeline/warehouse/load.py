@@ -225,7 +225,7 @@ def _digest(landing: Landing) -> str | None:
 @functools.cache
 def _recipe(table: Table) -> str:
     """A fingerprint of how rows are made of a source's answers."""
-    made_by = [read_records(table, ()), *(of.select() for of in rows(table)), *map(describe, rows(table))]
+    made_by = [read_records(table, ()), *(of.select() for of in rows(table))]
     return sha256("\n".join(made_by).encode()).hexdigest()
 
 

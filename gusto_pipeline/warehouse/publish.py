@@ -16,7 +16,7 @@ import duckdb
 from gusto_pipeline.schema import JSON, SECRET
 from gusto_pipeline.warehouse import drift
 from gusto_pipeline.warehouse.flatten import Rows, literal, quote
-from gusto_pipeline.warehouse.warehouse import Warehouse, define, not_written
+from gusto_pipeline.warehouse.warehouse import Warehouse, define, describe, not_written
 
 
 def publish(warehouse: Warehouse, path: Path) -> int:
@@ -60,10 +60,7 @@ def _statements(connection: duckdb.DuckDBPyConnection, warehouse: Warehouse) -> 
             f"CAST({quote(c.name)} AS VARCHAR) AS {quote(c.name)}" if c.type == JSON else quote(c.name) for c in columns
         )
         tables.append(f"CREATE TABLE published.staging.{table} AS SELECT {chosen} FROM {source}.staging.{table}")
-        comments.append(f"COMMENT ON TABLE published.staging.{table} IS {literal(rows.table.comment)}")
-        comments += [
-            f"COMMENT ON COLUMN published.staging.{table}.{quote(c.name)} IS {literal(c.comment)}" for c in columns
-        ]
+        comments.append(describe(rows, "published", columns))
         secret = [quote(column.name) for column in rows.columns if column.sensitivity == SECRET]
         shown = f"* EXCLUDE ({', '.join(secret)})" if secret else "*"
         view, added = f"{source}.flat.{table}", _added(connection, rows, new)

@@ -19,7 +19,7 @@ from pathlib import Path
 import duckdb
 from filelock import FileLock, Timeout
 
-from gusto_pipeline.schema import Table
+from gusto_pipeline.schema import Column, Table
 from gusto_pipeline.warehouse import flat
 from gusto_pipeline.warehouse.flatten import Rows, literal, quote, rows
 
@@ -133,7 +133,7 @@ class Warehouse:
     def _prepare(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Bring schemas, tables, comments and views in line with the catalog; cheap when they already are.
 
-        The comments of a new file's tables come with their first rows: they are half of what making it costs.
+        The comments of a new file's tables come with their first load: they are half of what making it costs.
         """
         script, fingerprint = _script(self.tables)
         try:
@@ -212,11 +212,12 @@ def define(connection: duckdb.DuckDBPyConnection, statements: str) -> None:
     connection.execute(f"PRAGMA disable_optimizer; {statements}; PRAGMA enable_optimizer")
 
 
-def describe(table_rows: Rows) -> str:
-    """The statements that say what a staging table and its columns hold."""
-    name = table_rows.staging
+def describe(table_rows: Rows, database: str = "", columns: Sequence[Column] | None = None) -> str:
+    """The statements that say what a staging table and its columns hold, all of them or those that a copy of it in
+    another database has."""
+    name = f"{database}.{table_rows.staging}" if database else table_rows.staging
     comments = [f"COMMENT ON TABLE {name} IS {literal(table_rows.table.comment)}"]
-    for column in table_rows.columns:
+    for column in table_rows.columns if columns is None else columns:
         comments.append(f"COMMENT ON COLUMN {name}.{quote(column.name)} IS {literal(column.comment)}")
     return ";\n".join(comments)
 
